@@ -1,0 +1,142 @@
+"""The port: five verbs, each answering an `Outcome` or `Unsupported`, and what every kind's file must hold.
+
+A kind is one module ``dispatcher/channels/<kind>.py`` with
+
+- ``Settings``: a pydantic model derived from `ChannelSettings`,
+- ``traits(settings)``: `Traits`, its text limit and its powers, as data,
+- ``connect(settings, http)``: an async context manager that yields a `Channel`.
+
+A verb never raises on what a provider does: every answer, error and silence becomes an `Outcome`. Only cancellation,
+`Fenced` and bugs pass through.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self, cast
+from urllib.parse import urlsplit
+
+from pydantic import model_validator
+
+import dispatcher.channels
+from dispatcher.channels.http import Http
+from dispatcher.model.alert import Post
+from dispatcher.model.channel import Power, TextLimit
+from dispatcher.model.delivery import Outcome, Verb
+from dispatcher.model.playbook import Strict
+
+_NO_KIND = frozenset({"base", "http", "departure"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The answer of a channel that has no such verb."""
+
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a kind declares of itself for given settings."""
+
+    limit: TextLimit
+    powers: frozenset[Power] = field(default_factory=frozenset)
+
+
+class Channel:
+    """One way out. A kind overrides what its provider can do; the rest answers `Unsupported`."""
+
+    async def send(self, post: Post) -> Outcome | Unsupported:  # noqa: ARG002 - the port
+        """Post the text; the answer's ``provider_id`` is what edit, delete and find need later."""
+        return Unsupported(Verb.POST)
+
+    async def edit(self, post: Post) -> Outcome | Unsupported:  # noqa: ARG002 - the port
+        """Replace the text of ``post.target``."""
+        return Unsupported(Verb.EDIT)
+
+    async def delete(self, post: Post) -> Outcome | Unsupported:  # noqa: ARG002 - the port
+        """Take ``post.target`` back; what is already gone counts as done."""
+        return Unsupported(Verb.DELETE)
+
+    async def find(self, post: Post) -> Outcome | Unsupported:  # noqa: ARG002 - the port
+        """Look for our own post by its code: VISIBLE with its id, ABSENT, or why the look-up failed."""
+        return Unsupported("find")
+
+    async def probe(self) -> Outcome | Unsupported:
+        """Check without posting whether a post would be taken: READY, or why not."""
+        return Unsupported("probe")
+
+
+class Credential(Strict):
+    """A secret by reference, never inline: a file (also systemd or container secrets) or an environment variable."""
+
+    name: str = ""
+    token_file: Path | None = None
+    token_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.token_file is None) == (self.token_env is None):
+            raise ValueError("give token_file or token_env, one of them")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Its name for limits and logs: given, or taken from the reference; never the value."""
+        return self.name or (self.token_file.name if self.token_file else str(self.token_env))
+
+    def reveal(self) -> str:
+        """The secret itself; raises `OSError` or `KeyError` where it cannot be read."""
+        value = self.token_file.read_text() if self.token_file else os.environ[str(self.token_env)]
+        return value.strip()
+
+
+class ChannelSettings(Strict):
+    """What a kind needs to speak. Kinds add their own fields."""
+
+    credential: Credential | None = None
+
+    @property
+    def base(self) -> str:
+        """The URL that this channel's requests go to; kinds say which of their fields that is."""
+        return ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of `base`: what connections and breakers belong to."""
+        parts = urlsplit(self.base)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+    def token(self) -> str:
+        """The credential's value, or an empty text where the kind needs none."""
+        return self.credential.reveal() if self.credential else ""
+
+
+class Kind(Protocol):
+    """A kind's module, as the loader sees it."""
+
+    Settings: type[ChannelSettings]
+
+    def traits(self, settings: ChannelSettings) -> Traits:
+        """Limit and powers for these settings."""
+
+    def connect(self, settings: ChannelSettings, http: Http) -> AbstractAsyncContextManager[Channel]:
+        """A channel for the length of the context."""
+
+
+def kinds() -> list[str]:
+    """Names of all kinds, found by scanning this folder."""
+    names = (module.name for module in pkgutil.iter_modules(dispatcher.channels.__path__))
+    return sorted(name for name in names if name not in _NO_KIND and not name.startswith("_"))
+
+
+def load_kind(name: str) -> Kind:
+    """The module of kind ``name``; raises `LookupError` that lists the known ones."""
+    if name not in kinds():
+        raise LookupError(f"unknown kind {name!r}; known: {', '.join(kinds())}")
+    return cast("Kind", importlib.import_module(f"dispatcher.channels.{name}"))

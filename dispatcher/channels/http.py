@@ -1,0 +1,205 @@
+"""The one outbound HTTP port: request in, `Answer` or `ChannelError` out. aiohttp stands behind it and nowhere else here.
+
+Deadline on every request, caps on every answer, no redirects, no proxies from the environment, no cookies, no
+decompression. The departure is noted right before the request head is written, so a failure before it provably never left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp import hdrs
+
+from dispatcher.channels.departure import departing, leave
+from dispatcher.model.delivery import Outcome, Reason, Result
+from dispatcher.model.errors import DispatcherError, Fenced
+
+MAX_ANSWER = 1024 * 1024
+TOTAL_SECONDS = 10.0
+CONNECT_SECONDS = 3.0
+_LONGEST_WAIT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent: ``body`` is final, so that what is signed is what leaves."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @staticmethod
+    def json(method: str, url: str, data: Any, headers: Mapping[str, str] | None = None) -> Request:
+        """A request with a JSON body."""
+        body = json.dumps(data, ensure_ascii=False).encode()
+        return Request(method, url, {"Content-Type": "application/json", **(headers or {})}, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """``Retry-After`` in seconds or as a date, at most a day; None where it is missing or garbage."""
+        return read_retry_after(self.headers.get("retry-after", ""), datetime.now(UTC))
+
+
+class ChannelError(DispatcherError):
+    """No complete answer came. ``left`` says whether any byte of the request may have arrived."""
+
+    def __init__(self, reason: Reason, detail: str, *, left: bool, useless: bool = False) -> None:
+        """``useless`` marks what another try cannot mend."""
+        self.reason, self.detail, self.left, self.useless = reason, detail, left, useless
+        super().__init__(f"{reason}: {detail}")
+
+    @property
+    def outcome(self) -> Outcome:
+        """This error as the outcome of a verb that may not be repeated blindly."""
+        result = Result.IN_DOUBT if self.left else Result.PERMANENT if self.useless else Result.TEMPORARY
+        return Outcome(result=result, reason=self.reason, detail=self.detail)
+
+
+class Http(Protocol):
+    """The port that kinds are given."""
+
+    async def request(self, request: Request) -> Answer:
+        """Send ``request`` once; raises `ChannelError`, or `Fenced` before anything left."""
+
+
+def read_retry_after(value: str, now: datetime) -> timedelta | None:
+    """RFC 9110 ``Retry-After``: seconds or an HTTP date; the past counts as now, more than a day as a day."""
+    value = value.strip()
+    try:
+        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def refusal(answer: Answer, *, detail: str = "") -> Outcome | None:
+    """What a status outside 2xx means for a post, None for 2xx. Kinds look at their provider's own codes first.
+
+    500, 502 and 504 may come after the post was taken, so they leave a doubt; 503 says that it was not taken.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return None
+    detail = f"HTTP {status}" + (f": {detail}" if detail else "")
+    result, reason = _by_status(status)
+    return Outcome(result=result, reason=reason, detail=detail, retry_after=answer.retry_after)
+
+
+def _by_status(status: int) -> tuple[Result, Reason]:
+    if status in (401, 403, 407):
+        return Result.PERMANENT, Reason.AUTH
+    if status in (408, 425):
+        return Result.TEMPORARY, Reason.TIMEOUT
+    if status == 429:
+        return Result.TEMPORARY, Reason.RATE_LIMITED
+    if status == 413:
+        return Result.PERMANENT, Reason.TOO_LONG
+    if status == 503:
+        return Result.TEMPORARY, Reason.SERVER_ERROR
+    if status >= 500:
+        return Result.IN_DOUBT, Reason.SERVER_ERROR
+    return Result.PERMANENT, Reason.REJECTED
+
+
+class _Request(aiohttp.ClientRequest):
+    """aiohttp's request, noting its departure right before the head is written."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        try:
+            leave()
+        except Fenced:
+            conn.close()
+            raise
+        return await super().send(conn)
+
+
+class AiohttpClient:
+    """`Http` over one aiohttp session."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """Use `http_client` to make one."""
+        self._session = session
+
+    async def request(self, request: Request) -> Answer:
+        """Send once, read at most 1 MiB within the deadline."""
+        with departing() as departure:
+            try:
+                return await self._exchange(request)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                raise _translated(error, left=departure.left) from None
+
+    async def _exchange(self, request: Request) -> Answer:
+        headers = {hdrs.ACCEPT_ENCODING: "identity", **request.headers}
+        async with self._session.request(
+            request.method, request.url, data=request.body or None, headers=headers, allow_redirects=False
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    response.close()
+                    raise ChannelError(Reason.SERVER_ERROR, f"answer over {MAX_ANSWER} bytes", left=True)
+            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+
+
+def _translated(error: Exception, *, left: bool) -> ChannelError:
+    """Our word for a library's exception; details carry no URL, for URLs may hold secrets."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return ChannelError(Reason.DNS, "name not resolved", left=left)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ChannelError(Reason.TLS, "certificate not trusted", left=left, useless=True)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return ChannelError(Reason.TLS, "TLS failed", left=left)
+    if isinstance(error, TimeoutError):
+        return ChannelError(Reason.TIMEOUT, "no answer in time" if left else "no connection in time", left=left)
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return ChannelError(Reason.INTERNAL, "not a URL that can be called", left=left, useless=True)
+    return ChannelError(Reason.NETWORK, type(error).__name__, left=left)
+
+
+@asynccontextmanager
+async def http_client(
+    *,
+    resolver: aiohttp.abc.AbstractResolver | None = None,
+    tls: ssl.SSLContext | None = None,
+    total: float = TOTAL_SECONDS,
+) -> AsyncIterator[AiohttpClient]:
+    """The daemon's outbound client; ``total`` is the deadline of one request in seconds."""
+    connector = aiohttp.TCPConnector(
+        limit=0, ttl_dns_cache=300, keepalive_timeout=15, resolver=resolver, ssl=tls if tls is not None else True
+    )
+    timeout = aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_SECONDS, total))
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
+        request_class=_Request, raise_for_status=False,
+    ) as session:  # fmt: skip
+        try:
+            yield AiohttpClient(session)
+        finally:
+            await asyncio.sleep(0)

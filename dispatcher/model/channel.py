@@ -1,0 +1,101 @@
+"""What judgement needs to know of a channel: who it reaches, what fits, what it can do. Never how it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+import regex
+
+from dispatcher.model.cap import Realm, RegionId
+
+ChannelId = NewType("ChannelId", str)
+
+_GRAPHEME = regex.compile(r"\X")
+_URL = regex.compile(r"https?://[^\s<>\"']+")
+
+
+class Audience(StrEnum):
+    """Whom a channel reaches."""
+
+    PUBLIC = "public"
+    STAFF = "staff"
+    PARTNER = "partner"
+
+
+class InDoubt(StrEnum):
+    """What to do when bytes may have arrived and nobody knows."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
+class Power(StrEnum):
+    """What a channel can do beyond sending; declared as data, never discovered by an exception."""
+
+    EDIT = "edit"
+    DELETE = "delete"
+    FIND = "find"
+    PROBE = "probe"
+    KEY = "key"  # a repeat with the same key is not posted twice
+
+
+class Unit(StrEnum):
+    """What a provider counts when it limits a text's length."""
+
+    CHARACTERS = "characters"
+    UTF16 = "utf16"
+    GRAPHEMES = "graphemes"
+    BYTES = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimit:
+    """The longest text a channel takes, in its own unit; ``url_length`` is what every link counts where that is fixed."""
+
+    unit: Unit
+    size: int
+    url_length: int | None = None
+
+    def measure(self, text: str) -> int:
+        """Length of ``text`` in this limit's unit."""
+        if self.url_length is not None:
+            text = _URL.sub("x" * self.url_length, text)
+        if self.unit is Unit.BYTES:
+            return len(text.encode())
+        if self.unit is Unit.UTF16:
+            return len(text.encode("utf-16-le")) // 2
+        if self.unit is Unit.GRAPHEMES:
+            return sum(1 for _ in _GRAPHEME.finditer(text))
+        return len(text)
+
+    def fits(self, text: str) -> bool:
+        """Whether ``text`` is within this limit."""
+        return self.measure(text) <= self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelProfile:
+    """One configured way out, as the plan sees it.
+
+    ``regions`` empty means the whole territory. ``origin`` (scheme, host, port) owns connections; ``credential``, the
+    name of a secret and never its value, owns rate limits. A channel posts its ``languages`` in one post, in order.
+    """
+
+    id: ChannelId
+    kind: str
+    title: str
+    limit: TextLimit
+    audience: Audience = Audience.PUBLIC
+    regions: frozenset[RegionId] = frozenset()
+    languages: tuple[str, ...] = ()
+    realm: Realm = Realm.LIVE
+    origin: str = ""
+    credential: str = ""
+    in_doubt: InDoubt = InDoubt.RESEND
+    powers: frozenset[Power] = field(default_factory=frozenset)
+
+    def serves(self, regions: frozenset[RegionId]) -> bool:
+        """Whether this channel speaks for any of ``regions``."""
+        return not self.regions or bool(self.regions & regions)

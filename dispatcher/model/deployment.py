@@ -1,0 +1,60 @@
+"""The deployment as judgement sees it: one immutable snapshot of who we are, where, with which channels and playbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from dispatcher.model.cap import Area, Realm, Region, RegionId
+from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
+from dispatcher.model.playbook import Playbook, PlaybookId, Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """The authority that speaks, as the public knows it."""
+
+    name: str
+    level: Literal["local", "regional", "national"] = "local"
+    hotline: str = ""
+    website: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Everything a plan depends on besides the event itself; replaced whole, never changed."""
+
+    realm: Realm
+    sender: Sender
+    regions: tuple[Region, ...]
+    channels: Mapping[ChannelId, ChannelProfile]
+    playbooks: tuple[Playbook, ...] = ()
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Berlin"))
+    release_override: Release | None = None
+    max_age: timedelta = timedelta(minutes=10)
+
+    def playbook(self, wanted: PlaybookId) -> Playbook | None:
+        """The playbook of that id, if it is loaded."""
+        return next((p for p in self.playbooks if p.id == wanted), None)
+
+    def resolve(self, area: Area) -> tuple[RegionId, ...] | None:
+        """Regions of ``area`` in configured order; no area means the only region; None where it has to be asked for."""
+        if area.shape:
+            return None
+        if not area.regions:
+            return (self.regions[0].id,) if len(self.regions) == 1 else None
+        if not all(any(region.covers(named) for region in self.regions) for named in area.regions):
+            return None
+        return tuple(r.id for r in self.regions if any(r.covers(named) for named in area.regions))
+
+    def region_names(self, ids: Iterable[RegionId]) -> tuple[str, ...]:
+        """Public names of ``ids``, in configured order."""
+        wanted = set(ids)
+        return tuple(region.name for region in self.regions if region.id in wanted)
+
+    def staff(self) -> tuple[ChannelProfile, ...]:
+        """Channels that page the duty team."""
+        return tuple(c for c in self.channels.values() if c.audience is Audience.STAFF)

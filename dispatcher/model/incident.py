@@ -1,0 +1,304 @@
+"""Incident event, JSON v1: a strict reader of bytes with lenient fields, and what is known of an incident so far.
+
+Strict: size, depth, UTF-8, one meaning only (no duplicate keys, no NaN, no lone surrogates).
+Lenient: what is unknown or odd in a field is kept, warned about and never a reason to refuse an alarm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NoReturn, TypeVar
+
+import regex
+
+from dispatcher.model.cap import Area, Certainty, MsgType, Severity, Status, Urgency
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
+from dispatcher.model.errors import Unreadable
+from dispatcher.model.playbook import PlaybookId
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+MAX_PLACE = 80
+MAX_TEXT = 2_000
+MAX_LIST = 50
+
+KNOWN = frozenset({
+    "v", "id", "source", "incident", "msg_type", "status", "kind", "sent", "place", "area", "severity", "urgency",
+    "certainty", "expires", "sequence", "facts", "reason", "playbooks",
+})  # fmt: skip
+
+_UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")  # controls, bidi marks, zero-width characters
+_SPACE = regex.compile(r"\s+")
+_E = TypeVar("_E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentEvent:
+    """One message about an incident, keyed by (source, id). ``warnings`` say what was odd and how it was taken."""
+
+    id: str
+    source: str
+    incident: IncidentId
+    msg_type: MsgType
+    status: Status
+    kind: str
+    sent: datetime
+    place: str = ""
+    area: Area = field(default_factory=Area)
+    severity: Severity | None = None
+    urgency: Urgency | None = None
+    certainty: Certainty | None = None
+    expires: datetime | None = None
+    sequence: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    playbooks: tuple[PlaybookId, ...] = ()
+    digest: str = ""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHistory:
+    """What one channel has carried of an incident: certainly, or possibly, and whether something is still open."""
+
+    carried: bool = False
+    may_have_carried: bool = False
+    open_states: tuple[DeliveryState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentHistory:
+    """What the journal knows of an incident before a new event is planned. ``revision`` 0 means never heard of."""
+
+    id: IncidentId
+    revision: int = 0
+    open: bool = False
+    playbook: PlaybookId | None = None  # the one that speaks
+    covered: tuple[PlaybookId, ...] = ()
+    kind: str = ""
+    place: str = ""
+    regions: tuple[str, ...] = ()
+    severity: Severity | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    lanes: Mapping[ChannelId, LaneHistory] = field(default_factory=dict)
+    alerts: tuple[AlertId, ...] = ()
+
+    @property
+    def carriers(self) -> frozenset[ChannelId]:
+        """Channels that carried, or may have carried, any text of this incident."""
+        return frozenset(c for c, lane in self.lanes.items() if lane.carried or lane.may_have_carried)
+
+
+def clean(text: str, limit: int = MAX_TEXT) -> str:
+    """``text`` without invisible characters and with single spaces; empty when longer than ``limit`` characters."""
+    text = _SPACE.sub(" ", _UNSEEN.sub(" ", text)).strip()
+    return text if len(text) <= limit else ""
+
+
+def read_json(payload: bytes) -> dict[str, Any]:
+    """One JSON object of at most 256 KiB and 32 levels with one meaning only; raises `Unreadable`."""
+    if len(payload) > MAX_BYTES:
+        raise Unreadable(f"{len(payload)} bytes, at most {MAX_BYTES} are read")
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+    if _deepest(text) > MAX_DEPTH:
+        raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
+    try:
+        data = json.loads(text, object_pairs_hook=_one_meaning, parse_constant=_no_constant)
+    except Unreadable:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise Unreadable("not a JSON object")
+    _no_surrogates(data)
+    return data
+
+
+def canonical_digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of the content, whatever the order of keys and the white space it came with."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def parse_event(payload: bytes, *, source: str, received_at: datetime) -> IncidentEvent:
+    """The incident event in ``payload``; ``source`` is who the transport says sent it. Raises `Unreadable`."""
+    data = read_json(payload)
+    if data.get("v") != 1:
+        raise Unreadable(f"must be 1, the version this reads, not {_short(data.get('v'))}", "v")
+    fields = _Fields(data)
+    claimed = fields.optional_text("source", 100)
+    if claimed and claimed != source:
+        raise Unreadable(f"says {_short(claimed)} but came from {_short(source)}", "source")
+    area, place = _area(fields), fields.optional_text("place", MAX_PLACE)
+    if not place and not area:
+        raise Unreadable("neither place nor area: where is it?", "place")
+    unknown = {key: value for key, value in data.items() if key not in KNOWN}
+    fields.warnings += [f"{key}: unknown field, kept" for key in unknown]
+    return IncidentEvent(
+        id=fields.required_text("id"), source=source, incident=IncidentId(fields.required_text("incident")),
+        msg_type=fields.choice("msg_type", MsgType) or MsgType.ALERT, status=_status(fields),
+        kind=fields.required_text("kind").lower(), sent=fields.moment("sent") or fields.assume_sent(received_at),
+        place=place, area=area, severity=fields.lenient_choice("severity", Severity),
+        urgency=fields.lenient_choice("urgency", Urgency), certainty=fields.lenient_choice("certainty", Certainty),
+        expires=fields.moment("expires"), sequence=fields.integer("sequence"), facts=fields.facts(),
+        reason=fields.optional_text("reason", 200), playbooks=tuple(PlaybookId(p) for p in fields.texts("playbooks")),
+        digest=canonical_digest(data), unknown=unknown, warnings=tuple(fields.warnings),
+    )  # fmt: skip
+
+
+class _Fields:
+    """Reads single fields of one event and collects what was odd about them."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data, self.warnings = data, list[str]()
+
+    def required_text(self, name: str) -> str:
+        value = self.data.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            self.warnings.append(f"{name}: a number, taken as text")
+            value = str(value)
+        if not isinstance(value, str) or not clean(value, 200):
+            raise Unreadable(f"required: 1 to 200 characters of text, not {_short(value)}", name)
+        return clean(value, 200)
+
+    def optional_text(self, name: str, limit: int) -> str:
+        value = self.data.get(name)
+        if value is None:
+            return ""
+        text = clean(value, limit) if isinstance(value, str) else ""
+        if not text:
+            self.warnings.append(f"{name}: no text of 1 to {limit} characters, left out")
+        return text
+
+    def choice(self, name: str, words: type[_E]) -> _E | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        try:
+            return words(str(value).lower())
+        except ValueError:
+            raise Unreadable(f"{_short(value)} is none of {', '.join(words)}", name) from None
+
+    def lenient_choice(self, name: str, words: type[_E]) -> _E | None:
+        try:
+            return self.choice(name, words)
+        except Unreadable as error:
+            self.warnings.append(f"{error}; taken as not said")
+            return None
+
+    def moment(self, name: str) -> datetime | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self.warnings.append(f"{name}: {_short(value)} is no time with an offset, taken as not said")
+            return None
+        return moment
+
+    def assume_sent(self, received_at: datetime) -> datetime:
+        self.warnings.append("sent: missing, the time of receipt is taken")
+        return received_at
+
+    def integer(self, name: str) -> int | None:
+        value = self.data.get(name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        self.warnings.append(f"{name}: {_short(value)} is no whole number, left out")
+        return None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.data.get(name, [])
+        if isinstance(value, list) and len(value) <= MAX_LIST and all(isinstance(item, str) for item in value):
+            return tuple(clean(item, 200) for item in value)
+        self.warnings.append(f"{name}: no list of at most {MAX_LIST} texts, left out")
+        return ()
+
+    def facts(self) -> dict[str, Any]:
+        value = self.data.get("facts") or {}
+        if not isinstance(value, dict):
+            self.warnings.append("facts: no object, left out")
+            return {}
+        kept = {key: fact for key, fact in value.items() if _is_fact(fact)}
+        self.warnings += [f"facts.{key}: too long or nested, left out" for key in value if key not in kept]
+        return kept
+
+
+def _status(fields: _Fields) -> Status:
+    status = fields.choice("status", Status)
+    if status is None:
+        raise Unreadable("required: actual, exercise or test", "status")
+    return status
+
+
+def _area(fields: _Fields) -> Area:
+    value = fields.data.get("area")
+    if value is None:
+        return Area()
+    if not isinstance(value, dict) or not value:
+        fields.warnings.append("area: no object with regions, point, circle or geometry; it has to be asked for")
+        return Area(shape={"unreadable": value})
+    regions = value.get("regions")
+    if isinstance(regions, list) and regions and all(isinstance(r, str) for r in regions[:MAX_LIST]):
+        return Area(regions=tuple(clean(r, 200) for r in regions[:MAX_LIST]))
+    return Area(shape=value)
+
+
+def _is_fact(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= MAX_LIST and all(_is_fact(item) and not isinstance(item, list) for item in value)
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_TEXT)
+
+
+def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise Unreadable("the key stands twice", next(name for name in names if names.count(name) > 1))
+    return data
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Unreadable(f"{name} is no JSON number")
+
+
+def _no_surrogates(data: dict[str, Any]) -> None:
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Unreadable("a lone surrogate: no character") from None
+
+
+def _deepest(text: str) -> int:
+    """Greatest nesting of brackets outside strings, found without recursion."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for char in text:
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,167 @@
+"""Playbooks: when this happens, say that to those. Four texts in every language, or it is no playbook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NewType, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from dispatcher.model.cap import Severity
+from dispatcher.model.channel import Audience
+
+PlaybookId = NewType("PlaybookId", str)
+
+_SPAN = re.compile(r"^\s*(\d{1,5})\s*(s|m|h|d)\s*$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_span(value: Any) -> Any:
+    """``90s``, ``20m``, ``24h`` or ``2d`` as a timedelta; anything else is left for pydantic to refuse."""
+    found = _SPAN.match(value) if isinstance(value, str) else None
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else value
+
+
+Span = Annotated[
+    timedelta,
+    BeforeValidator(parse_span),
+    Field(gt=timedelta(0)),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,5}(s|m|h|d)$", "examples": ["90s", "20m", "24h"]}),
+]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)?$")]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+FactName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class Strict(BaseModel):
+    """Base of everything read from files: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Release(StrEnum):
+    """How many named people let an alert out; a machine is nobody."""
+
+    AUTOMATIC = "automatic"
+    ONE_PERSON = "one_person"
+    TWO_PERSONS = "two_persons"
+
+    @property
+    def people(self) -> int:
+        """0, 1 or 2."""
+        return list(Release).index(self)
+
+
+class SeverityRule(Strict):
+    """A lower bound of severity; an event that does not say how severe it is holds."""
+
+    at_least: Severity
+
+
+class Match(Strict):
+    """Which incident events call this playbook; all keys given must hold."""
+
+    kind: tuple[str, ...] = Field(min_length=1, description="event kinds, any of them")
+    severity: SeverityRule | None = None
+    source: tuple[str, ...] = Field(default=(), description="names of event sources, any of them")
+    regions: tuple[str, ...] = Field(default=(), description="region ids or AGS, any of them")
+
+
+class FactSpec(Strict):
+    """A detail that texts may name. ``public`` says that it may go out without a person having read it."""
+
+    type: Literal["text", "number", "time"] = "text"
+    max: int = Field(default=80, ge=1, le=500, description="longest text in characters, or largest number of digits")
+    sample: str | int | float
+    public: bool = False
+    required: bool = False
+
+
+class Template(Strict):
+    """One purpose in one language, longest and shortest form; Jinja2, bounded by construction."""
+
+    headline: str = Field(min_length=1, max_length=300)
+    long: str = Field(min_length=1, max_length=8_000)
+    short: str = Field(min_length=1, max_length=1_000)
+
+
+Templates = Annotated[Mapping[Language, Template], Field(min_length=1)]
+
+
+class NamedUpdate(Strict):
+    """A prepared update for the day: its own facts, its own texts."""
+
+    title: str
+    facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
+    texts: Templates
+
+
+class Texts(Strict):
+    """The four texts without which a playbook does not load."""
+
+    alert: Templates
+    update: Templates
+    all_clear: Templates
+    false_alarm: Templates
+
+
+class ChannelRule(Strict):
+    """Which channels speak: by audience and by region; ``kinds`` and ``only`` narrow it."""
+
+    regions: Literal["affected", "all"] = "affected"
+    audiences: tuple[Audience, ...] = (Audience.PUBLIC,)
+    kinds: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+class Playbook(Strict):
+    """One kind of incident and everything that is said about it. ``priority`` 1 speaks before 2."""
+
+    playbook: Id
+    title: str = Field(min_length=1, max_length=80)
+    priority: int = Field(default=100, ge=1, le=1000)
+    match: Match
+    severity: Severity = Severity.SEVERE
+    release: Release | Mapping[Severity, Release] = Release.ONE_PERSON
+    deliver_within: Span = timedelta(minutes=20)
+    next_update: Span | None = timedelta(minutes=30)
+    facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
+    channels: ChannelRule = ChannelRule()
+    languages: tuple[Language, ...] = Field(default=("de", "en"), min_length=1)
+    texts: Texts
+    updates: Mapping[FactName, NamedUpdate] = Field(default_factory=dict)
+
+    @property
+    def id(self) -> PlaybookId:
+        """The playbook's stable name."""
+        return PlaybookId(self.playbook)
+
+    def release_for(self, severity: Severity) -> Release:
+        """Who must release an alert of this severity; where the map is silent, two persons."""
+        if isinstance(self.release, Release):
+            return self.release
+        return self.release.get(severity, Release.TWO_PERSONS)
+
+    def templates(self, purpose: str, name: str = "") -> Mapping[str, Template]:
+        """Templates by language for a purpose, or for the named update ``name``."""
+        if name:
+            return self.updates[name].texts
+        found: Mapping[str, Template] = getattr(self.texts, purpose)
+        return found
+
+    def fact_specs(self, name: str = "") -> dict[str, FactSpec]:
+        """Facts that texts may name: the playbook's own and the named update's."""
+        return {**self.facts, **(self.updates[name].facts if name else {})}
+
+    @model_validator(mode="after")
+    def _every_language(self) -> Self:
+        sets = [(f"texts.{p}", self.templates(p)) for p in Texts.model_fields]
+        sets += [(f"updates.{name}.texts", update.texts) for name, update in self.updates.items()]
+        for where, templates in sets:
+            missing = set(self.languages) - set(templates)
+            if missing:
+                raise ValueError(f"{where}: no text in {', '.join(sorted(missing))}")
+        return self

@@ -1,0 +1,84 @@
+"""Logs and metrics: event names with keys, bounded labels, and no secret in either."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECRET_KEYS = frozenset({"authorization", "token", "password", "secret", "x-api-key", "cookie"})
+_secrets: set[str] = set()
+
+REGISTRY = CollectorRegistry()
+EVENTS = Counter("dispatcher_events_total", "Incident events by receipt state", ["source", "state"], registry=REGISTRY)
+ATTEMPTS = Counter(
+    "dispatcher_attempts_total", "Attempts by channel, result and reason", ["channel", "result", "reason"],
+    registry=REGISTRY,
+)  # fmt: skip
+DELIVERIES = Counter("dispatcher_deliveries_total", "Ended deliveries", ["channel", "state"], registry=REGISTRY)
+OPEN = Gauge("dispatcher_deliveries_open", "Deliveries that have not ended, held by the worker", registry=REGISTRY)
+PAGES = Counter("dispatcher_pages_total", "Pages to staff by cause", ["cause"], registry=REGISTRY)
+COMMIT = Histogram(
+    "dispatcher_journal_commit_seconds", "Time of one group commit",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5), registry=REGISTRY,
+)  # fmt: skip
+BROKER = Gauge("dispatcher_broker_connected", "1 while the broker connection stands", registry=REGISTRY)
+
+
+def keep_secret(value: str) -> None:
+    """Never let ``value`` appear in a log line from now on."""
+    if len(value) >= 4:
+        _secrets.add(value)
+
+
+def redact(text: str) -> str:
+    """``text`` with every known secret masked."""
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _redact_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key.lower() in _SECRET_KEYS:
+            event[key] = "***"
+        elif isinstance(value, str):
+            event[key] = redact(value)
+    return event
+
+
+def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
+    """JSON lines on stderr, or readable ones on a terminal; the standard library's loggers take the same way."""
+    if json is None:
+        json = not sys.stderr.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=True)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def logger(room: str) -> Any:
+    """A logger bound to the name of a room."""
+    return structlog.get_logger().bind(room=room)
