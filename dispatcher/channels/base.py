@@ -18,19 +18,22 @@ import pkgutil
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, cast
+from typing import Annotated, Protocol, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 import dispatcher.channels
 from dispatcher.channels.http import Http
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit
-from dispatcher.model.delivery import Outcome, Verb
+from dispatcher.model.delivery import Outcome, Reason, Result, Verb
 from dispatcher.model.playbook import Strict
+from dispatcher.telemetry import keep_secret
 
 _NO_KIND = frozenset({"base", "http", "departure"})
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"), AfterValidator(lambda url: url.rstrip("/"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,22 @@ class Channel:
         return Unsupported("probe")
 
 
+class Unready(Channel):
+    """Stands in for a channel that could not be connected: every post fails and says why."""
+
+    def __init__(self, why: str) -> None:
+        """``why`` is told to people, so it names no secret."""
+        self._outcome = Outcome(result=Result.PERMANENT, reason=Reason.AUTH, detail=why)
+
+    async def send(self, post: Post) -> Outcome:  # noqa: ARG002 - the port
+        """Nothing is sent."""
+        return self._outcome
+
+    async def probe(self) -> Outcome:
+        """Not ready."""
+        return self._outcome
+
+
 class Credential(Strict):
     """A secret by reference, never inline: a file (also systemd or container secrets) or an environment variable."""
 
@@ -97,13 +116,13 @@ class Credential(Strict):
 
 
 class ChannelSettings(Strict):
-    """What a kind needs to speak. Kinds add their own fields."""
+    """What a kind needs to speak. Kinds add their own fields; ``base`` says which of them requests go to."""
 
     credential: Credential | None = None
 
     @property
     def base(self) -> str:
-        """The URL that this channel's requests go to; kinds say which of their fields that is."""
+        """The URL that this channel's requests go to, without a slash at its end; empty where nothing is called."""
         return ""
 
     @property
@@ -113,8 +132,13 @@ class ChannelSettings(Strict):
         return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
     def token(self) -> str:
-        """The credential's value, or an empty text where the kind needs none."""
-        return self.credential.reveal() if self.credential else ""
+        """The credential's value, kept out of every log from now on; an empty text where there is none.
+
+        Raises `OSError` or `KeyError` where it cannot be read.
+        """
+        value = self.credential.reveal() if self.credential else ""
+        keep_secret(value)
+        return value
 
 
 class Kind(Protocol):

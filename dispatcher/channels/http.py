@@ -18,10 +18,11 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import hdrs
+from yarl import URL
 
 from dispatcher.channels.departure import departing, leave
 from dispatcher.model.delivery import Outcome, Reason, Result
-from dispatcher.model.errors import DispatcherError, Fenced
+from dispatcher.model.errors import DispatcherError
 
 MAX_ANSWER = 1024 * 1024
 TOTAL_SECONDS = 10.0
@@ -60,6 +61,11 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object, empty where it is none."""
+        data = self.json()
+        return data if isinstance(data, dict) else {}
+
     @property
     def retry_after(self) -> timedelta | None:
         """``Retry-After`` in seconds or as a date, at most a day; None where it is missing or garbage."""
@@ -92,9 +98,15 @@ def read_retry_after(value: str, now: datetime) -> timedelta | None:
     """RFC 9110 ``Retry-After``: seconds or an HTTP date; the past counts as now, more than a day as a day."""
     value = value.strip()
     try:
-        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - now
+        if value.isdigit():
+            return bounded(timedelta(seconds=min(int(value), _LONGEST_WAIT.total_seconds())))
+        return bounded(parsedate_to_datetime(value) - now)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def bounded(wait: timedelta) -> timedelta:
+    """``wait`` within reason, whatever a provider demands: not negative, at most a day."""
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
 
 
@@ -131,11 +143,7 @@ class _Request(aiohttp.ClientRequest):
     """aiohttp's request, noting its departure right before the head is written."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        try:
-            leave()
-        except Fenced:
-            conn.close()
-            raise
+        leave()
         return await super().send(conn)
 
 
@@ -156,8 +164,10 @@ class AiohttpClient:
 
     async def _exchange(self, request: Request) -> Answer:
         headers = {hdrs.ACCEPT_ENCODING: "identity", **request.headers}
+        # Percent-encodings leave as written; only a name outside ASCII still needs encoding.
+        url = URL(request.url, encoded=request.url.isascii())
         async with self._session.request(
-            request.method, request.url, data=request.body or None, headers=headers, allow_redirects=False
+            request.method, url, data=request.body or None, headers=headers, allow_redirects=False
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():

@@ -113,6 +113,11 @@ class Alert:
         return 1 if self.purpose is Purpose.PAGE else 2 + self.severity.rank
 
     @property
+    def held(self) -> bool:
+        """Whether it was planned to wait for a person."""
+        return any(planned.state is DeliveryState.HELD for planned in self.plan)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over what a release is bound to: texts, languages, channels, area, realm, deadline."""
         bound = {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NewType, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from dispatcher.model.cap import Severity
-from dispatcher.model.channel import Audience
+from dispatcher.model.channel import Audience, ChannelProfile
 
 PlaybookId = NewType("PlaybookId", str)
 
@@ -19,10 +19,22 @@ _SPAN = re.compile(r"^\s*(\d{1,5})\s*(s|m|h|d)\s*$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+class Misplaced(ValueError):
+    """A part of a file that does not go with the rest; ``path`` leads to it from the model that noticed."""
+
+    def __init__(self, path: tuple[str, ...], message: str, remedy: str = "") -> None:
+        """Keep the path apart so that the problem can name the line."""
+        self.path, self.remedy = path, remedy
+        super().__init__(message)
+
+
 def parse_span(value: Any) -> Any:
-    """``90s``, ``20m``, ``24h`` or ``2d`` as a timedelta; anything else is left for pydantic to refuse."""
-    found = _SPAN.match(value) if isinstance(value, str) else None
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else value
+    """``90s``, ``20m``, ``24h`` or ``2d`` as a timedelta; ISO 8601 and timedelta itself are left for pydantic to read."""
+    if not isinstance(value, str) or value.startswith("P"):
+        return value
+    if not (found := _SPAN.match(value)):
+        raise Misplaced((), f"{value!r} is no span of time", "write 90s, 20m, 24h or 2d")
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 Span = Annotated[
@@ -116,6 +128,14 @@ class ChannelRule(Strict):
     kinds: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
+    def admits(self, channel: ChannelProfile) -> bool:
+        """Whether a channel may speak at all, wherever the incident is."""
+        return (
+            channel.audience in self.audiences
+            and (not self.kinds or channel.kind in self.kinds)
+            and (not self.only or channel.id in self.only)
+        )
+
 
 class Playbook(Strict):
     """One kind of incident and everything that is said about it. ``priority`` 1 speaks before 2."""
@@ -152,16 +172,19 @@ class Playbook(Strict):
         found: Mapping[str, Template] = getattr(self.texts, purpose)
         return found
 
+    def text_sets(self) -> list[tuple[tuple[str, ...], Templates]]:
+        """Every set of templates with the path to it: the four texts, then the named updates."""
+        main = [(("texts", purpose), self.templates(purpose)) for purpose in Texts.model_fields]
+        return main + [(("updates", name, "texts"), update.texts) for name, update in self.updates.items()]
+
     def fact_specs(self, name: str = "") -> dict[str, FactSpec]:
         """Facts that texts may name: the playbook's own and the named update's."""
         return {**self.facts, **(self.updates[name].facts if name else {})}
 
     @model_validator(mode="after")
     def _every_language(self) -> Self:
-        sets = [(f"texts.{p}", self.templates(p)) for p in Texts.model_fields]
-        sets += [(f"updates.{name}.texts", update.texts) for name, update in self.updates.items()]
-        for where, templates in sets:
-            missing = set(self.languages) - set(templates)
-            if missing:
-                raise ValueError(f"{where}: no text in {', '.join(sorted(missing))}")
+        for where, templates in self.text_sets():
+            for language in self.languages:
+                if language not in templates:
+                    raise Misplaced((*where, language), "missing", "write it, or take the language off the list")
         return self

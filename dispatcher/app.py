@@ -1,0 +1,197 @@
+"""The composition root: settings in, running service out. Starts in order, stops in reverse, nothing is global."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+import signal
+import threading
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from dispatcher.channels.base import Channel, ChannelSettings, Unready, load_kind
+from dispatcher.channels.http import Http, http_client
+from dispatcher.clock import Clock, SystemClock
+from dispatcher.console.app import Context, facts_to_hub, make_console
+from dispatcher.console.auth import Tickets, Tokens
+from dispatcher.feed import Feed, MqttStatus
+from dispatcher.intake.mqtt import MqttIntake
+from dispatcher.journal import store
+from dispatcher.journal.base import SqliteJournal, open_journal
+from dispatcher.journal.batch import StepBatch
+from dispatcher.launch import Launch
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.errors import JournalBroken
+from dispatcher.permits import Fence, Permits
+from dispatcher.pipeline import Pipeline
+from dispatcher.recovery import Recovery
+from dispatcher.settings import Loaded
+from dispatcher.telemetry import logger
+from dispatcher.web import Hub
+from dispatcher.worker import Worker
+
+log = logger("app")
+
+EXIT_BROKEN = 70
+DRAIN_SECONDS = 10.0
+HARD_SECONDS = 15.0
+DESCRIPTORS = 16_384
+
+
+@dataclass(slots=True)
+class Service:
+    """A running daemon, as commands and tests see it."""
+
+    loaded: Loaded
+    journal: SqliteJournal
+    pipeline: Pipeline
+    worker: Worker
+    tokens: Tokens
+    tickets: Tickets
+    hub: Hub
+    intake: MqttIntake | None = None
+    url: str = ""
+    broken: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: bool = False
+    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run ``work`` as long as the service; its failing breaks the service."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("task_broken", task=task.get_name(), error=repr(error))
+            self.broken.set()
+
+    def readiness(self) -> Mapping[str, bool]:
+        """What must hold before this daemon is relied on."""
+        states = {"journal": not self.broken.is_set(), "recovered": self.ready}
+        return states if self.intake is None else {**states, "broker": self.intake.connected}
+
+    async def stop_tasks(self) -> None:
+        """Cancel what `spawn` started, newest first."""
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+# Straight-line wiring, long on purpose: everything that is made stands here in its order, once, with what it is given.
+@asynccontextmanager
+async def build(
+    loaded: Loaded, *, clock: Clock | None = None, rng: random.Random | None = None, inline: bool = False
+) -> AsyncIterator[Service]:
+    """The running service of ``loaded``. Raises `JournalLocked`, `ConfigurationError` or `OSError` where it cannot start."""
+    clock, rng = clock or SystemClock(), rng or random.SystemRandom()
+    deployment, broken, hub = loaded.deployment, asyncio.Event(), Hub()
+    sinks = [facts_to_hub(hub)]
+    feed = Feed(sinks)
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(open_journal(
+            loaded.journal.path, inline=inline, on_commit=feed.wake, on_broken=lambda _: broken.set(),
+        ))  # fmt: skip
+        await journal.write(partial(store.claim_realm, realm=deployment.realm))
+        http = await stack.enter_async_context(http_client())
+        channels = await connect_channels(stack, loaded.channels, http)
+        permits, fence, steps = Permits(), Fence(), StepBatch(journal, clock)
+        worker = Worker(journal=journal, deployment=deployment, permits=permits, clock=clock)
+        launch = Launch(journal, permits, deployment.channels, worker)
+        pipeline = Pipeline(
+            journal=journal, deployment=deployment, channels=channels, launch=launch, steps=steps, permits=permits,
+            fence=fence, clock=clock, rng=rng,
+        )  # fmt: skip
+        recovery = Recovery(journal, deployment, steps, fence, clock, rng)
+        tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
+        service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
+        stack.push_async_callback(service.stop_tasks)
+        worker.enqueue(await recovery.run())
+        service.spawn(worker.run(pipeline, recovery), "worker")
+        stack.push_async_callback(worker.drain, DRAIN_SECONDS)
+        service.spawn(feed.run(journal), "feed")
+        service.ready = True
+        context = Context(
+            pipeline=pipeline, journal=journal, deployment=deployment, hub=hub, tokens=tokens, tickets=tickets,
+            clock=clock, settings=loaded.console, ready=service.readiness, problems=(*loaded.problems, *loaded.warnings),
+        )  # fmt: skip
+        service.url = await serve_console(stack, context)
+        if loaded.broker is not None:
+            service.intake = MqttIntake(loaded.broker, deployment.realm, pipeline.receive, clock)
+            sinks.append(MqttStatus(service.intake, journal))
+            service.spawn(service.intake.run(), "mqtt")
+            stack.push_async_callback(service.intake.close)
+        log.info("ready", realm=deployment.realm, url=service.url, channels=len(channels))
+        yield service
+
+
+async def connect_channels(
+    stack: AsyncExitStack, settings: Mapping[ChannelId, tuple[str, ChannelSettings]], http: Http
+) -> dict[ChannelId, Channel]:
+    """Every channel, connected; one whose secret cannot be read answers so instead of stopping the daemon."""
+    channels: dict[ChannelId, Channel] = {}
+    for channel_id, (kind, one) in settings.items():
+        try:
+            channels[channel_id] = await stack.enter_async_context(load_kind(kind).connect(one, http))
+        except (OSError, KeyError, ValueError) as error:
+            log.error("channel_left_out", channel=channel_id, error=type(error).__name__)  # noqa: TRY400 - no trace: secrets
+            channels[channel_id] = Unready("its secret cannot be read")
+    return channels
+
+
+async def serve_console(stack: AsyncExitStack, context: Context) -> str:
+    """Serve the HTTP interface; the address it listens on."""
+    runner = web.AppRunner(make_console(context), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    stack.callback(context.hub.close)
+    site = web.TCPSite(runner, context.settings.host, context.settings.port)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
+
+
+async def serve(loaded: Loaded) -> int:
+    """Run until SIGTERM or SIGINT; 0 after a clean end, 70 where the journal broke and a restart must replay."""
+    raise_descriptor_limit()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stop)
+    try:
+        async with build(loaded) as service:
+            waiting = [asyncio.create_task(event.wait()) for event in (stop, service.broken)]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+            log.info("stopping", broken=service.broken.is_set())
+            code = EXIT_BROKEN if service.broken.is_set() else 0
+    except JournalBroken as error:
+        log.critical("journal_broken", error=str(error))
+        return EXIT_BROKEN
+    return code
+
+
+def _stop(stop: asyncio.Event) -> None:
+    """The first signal drains; the second ends at once; a thread ends what hangs, for the loop may be what hangs."""
+    if stop.is_set():
+        os._exit(1)
+    stop.set()
+    timer = threading.Timer(HARD_SECONDS, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
+
+
+def raise_descriptor_limit() -> None:
+    """Room for a connection to every channel: the soft limit up to the hard one, at most 16,384."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,123 @@
+"""Mastodon: a public status on an account of any instance, posted over the client API v1.
+
+A repeat with the same ``Idempotency-Key`` answers with the first status for an hour, so a doubt may be settled by
+sending again. Lengths are counted in graphemes with 23 for every link; an instance may allow more than 500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment
+from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
+from dispatcher.channels.http import Answer, Http, bounded, refusal
+from dispatcher.model.alert import Post
+from dispatcher.model.channel import Power, TextLimit, Unit
+from dispatcher.model.delivery import Outcome, Reason, Result
+
+_LINK_LENGTH = 23
+
+
+class Settings(ChannelSettings):
+    """An account on an instance; its token needs ``write:statuses`` and, to look things up, ``read``."""
+
+    base_url: Url = Field(description="address of the instance", examples=["https://social.example.org"])
+    credential: Credential
+    max_characters: int = Field(default=500, ge=100, le=100_000, description="the instance's own limit in graphemes")
+
+    @property
+    def base(self) -> str:
+        """The instance."""
+        return self.base_url
+
+
+def traits(settings: Settings) -> Traits:
+    """Every verb, and a key that makes repeats safe."""
+    return Traits(TextLimit(Unit.GRAPHEMES, settings.max_characters, _LINK_LENGTH), frozenset(Power))
+
+
+@asynccontextmanager
+async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+    """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
+    yield _Mastodon(Api(http, settings.base_url, bearer(settings.token())))
+
+
+class _Mastodon(Channel):
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def send(self, post: Post) -> Outcome:
+        status = {**_status(post), "visibility": "public"}
+        return await self._api.create("/api/v1/statuses", status, _posted, {"Idempotency-Key": post.key})
+
+    async def edit(self, post: Post) -> Outcome:
+        return await self._api.repeat("PUT", f"/api/v1/statuses/{segment(post.target)}", _posted, _status(post))
+
+    async def delete(self, post: Post) -> Outcome:
+        return await self._api.repeat("DELETE", f"/api/v1/statuses/{segment(post.target)}", _deleted)
+
+    async def find(self, post: Post) -> Outcome:
+        account = await self.probe()
+        if account.result is not Result.READY:
+            return account
+        path = f"/api/v1/accounts/{segment(account.provider_id)}/statuses?limit=40&exclude_replies=true"
+        return await self._api.repeat("GET", path, lambda answer: _found(answer, post.code))
+
+    async def probe(self) -> Outcome:
+        return await self._api.repeat("GET", "/api/v1/accounts/verify_credentials", _ready)
+
+
+def _status(post: Post) -> dict[str, Any]:
+    return {"status": post.text.body, "language": next(iter(post.text.languages), None)}
+
+
+def _posted(answer: Answer) -> Outcome:
+    status = answer.json_object()
+    return _refusal(answer) or accepted(answer, status.get("id"), status.get("url"))
+
+
+def _deleted(answer: Answer) -> Outcome:
+    if answer.status in (404, 410):
+        return Outcome(result=Result.ACCEPTED, detail="was already gone")
+    return _posted(answer)
+
+
+def _ready(answer: Answer) -> Outcome:
+    outcome = _posted(answer)
+    return replace(outcome, result=Result.READY) if outcome.result is Result.ACCEPTED else outcome
+
+
+def _found(answer: Answer, code: str) -> Outcome:
+    return _refusal(answer) or find_in(answer, answer.json(), code, _listed)
+
+
+def _listed(status: dict[str, Any]) -> Listed:
+    return Listed(str(status.get("id", "")), str(status.get("content", "")), str(status.get("url", "")))
+
+
+def _refusal(answer: Answer) -> Outcome | None:
+    said = str(answer.json_object().get("error", ""))
+    outcome = refusal(answer, detail=said)
+    if outcome is None:
+        return None
+    if answer.status == 422 and "not finished processing" in said:
+        return replace(outcome, result=Result.TEMPORARY, reason=Reason.SERVER_ERROR)
+    if answer.status == 422 and "character limit" in said:
+        return replace(outcome, reason=Reason.TOO_LONG)
+    if answer.status == 429:
+        return replace(outcome, retry_after=_reset(answer) or outcome.retry_after)
+    return outcome
+
+
+def _reset(answer: Answer) -> timedelta | None:
+    """Time until ``X-RateLimit-Reset``, which is an ISO 8601 time stamp; None where it is missing or garbage."""
+    try:
+        return bounded(datetime.fromisoformat(answer.headers.get("x-ratelimit-reset", "")) - datetime.now(UTC))
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,188 @@
+"""The command line. Every command imports what it needs when it is called, so that help and completion stay quick.
+
+Exit codes: 0 fine, 1 problems were found or the command could not be carried out, 2 the command line itself is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dispatcher.model.errors import DispatcherError
+
+Purpose = Literal["alert", "update", "all_clear", "false_alarm"]
+Role = Literal["viewer", "operator", "supervisor", "source"]
+Subject = Literal["event", "playbook", "config"]
+
+_DEFAULT = Path("dispatcher.yaml")
+_TOKENS = Path("tokens.yaml")
+File = Annotated[Path, typer.Argument(envvar="DISPATCHER_CONFIG", help="The main configuration file.")]
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="DISPATCHER_CONFIG", help="The main configuration file.")
+]
+Place = Annotated[str, typer.Option(help="Where it is, as the public shall read it.")]
+Regions = Annotated[list[str] | None, typer.Option("--region", help="Region id or AGS; may be given several times.")]
+Facts = Annotated[list[str] | None, typer.Option("--fact", help="A detail as name=value; may be given several times.")]
+Tokens = Annotated[Path, typer.Option("--tokens", help="The file of token hashes.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for the receipt, in seconds.")]
+
+app = typer.Typer(
+    help="Turns incident events into the right words on every regional channel at once.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+)  # fmt: skip
+tokens = typer.Typer(help="Bearer tokens of people and sources.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(tokens, name="token")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit; an error of the house is printed as text, never as a traceback."""
+    try:
+        app(args=arguments, prog_name="dispatcher")
+    except DispatcherError as error:
+        sys.exit(f"{error}")
+
+
+def pairs(facts: Sequence[str]) -> dict[str, str]:
+    """``name=value`` texts as a mapping; refused as a usage error where there is no name or no equals sign."""
+    split = [fact.partition("=") for fact in facts]
+    wrong = [fact for fact, (name, sign, _) in zip(facts, split, strict=True) if not (name and sign)]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]!r} is not name=value", param_hint="--fact")
+    return {name: value for name, _, value in split}
+
+
+@app.command("run")
+def _run(config: File = _DEFAULT) -> None:
+    """Run the daemon until SIGTERM or SIGINT."""
+    from dispatcher.cli.run import run
+
+    run(config)
+
+
+@app.command("demo")
+def _demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="One alert from event to every channel, then exit.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the console.")] = None,
+) -> None:
+    """Run an exercise on this machine alone. Daemon, broker, a wall for all channels, and an example incident."""
+    from dispatcher.cli.demo import demo
+
+    demo(once=once, port=port)
+
+
+@app.command("emit")
+def _emit(
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, allow_dash=True, help="An event as JSON; - is standard input."),
+    ],
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Take realm and broker from this configuration file.")
+    ] = None,
+    broker: Annotated[str, typer.Option(help="mqtt:// or mqtts:// address.")] = "mqtt://localhost",
+    username: Annotated[str | None, typer.Option()] = None,
+    password_file: Annotated[Path | None, typer.Option()] = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Publish an incident event over MQTT. Waits for the receipt that says it is on disk."""
+    from dispatcher.cli.emit import emit
+
+    emit(
+        file, config=config, broker=broker, username=username, password_file=password_file, timeout=timeout
+    )  # fmt: skip
+
+
+@app.command("check")
+def _check(
+    config: File = _DEFAULT,
+    *,
+    secrets: Annotated[bool, typer.Option("--secrets", help="A secret that cannot be read here is an error.")] = False,
+) -> None:
+    """Say what is wrong in the files, and where. Reads them all and renders every text for every channel."""
+    from dispatcher.cli.check import check
+
+    raise typer.Exit(check(config, secrets=secrets))
+
+
+@app.command("preview")
+def _preview(
+    playbook: Annotated[str, typer.Argument(help="Id of a playbook.")],
+    *,
+    config: Config = _DEFAULT,
+    place: Place = "",
+    region: Regions = None,
+    fact: Facts = None,
+    purpose: Annotated[Purpose, typer.Option(help="Which of the four texts.")] = "alert",
+    update: Annotated[str, typer.Option(help="A named update of the playbook instead.")] = "",
+    lang: Annotated[str, typer.Option(help="Only channels that post in this language, and only this one.")] = "",
+) -> None:
+    """Print texts as they would go out now. Each distinct text stands with its channels and lengths; nothing is sent."""
+    from dispatcher.cli.preview import Request, preview
+
+    request = Request(
+        playbook=playbook, purpose=purpose, update=update, place=place, regions=tuple(region or ()),
+        facts=pairs(fact or ()), language=lang,
+    )  # fmt: skip
+    preview(config, request)
+
+
+@app.command("trigger")
+def _trigger(
+    playbook: Annotated[str, typer.Argument(help="Id of a playbook.")],
+    *,
+    place: Place = "",
+    region: Regions = None,
+    fact: Facts = None,
+    url: Annotated[str, typer.Option(help="The daemon's HTTP interface.")] = "http://127.0.0.1:8080",
+    token: Annotated[str, typer.Option(envvar="DISPATCHER_TOKEN", help="Better given by the environment.")] = "",
+) -> None:
+    """Trigger a playbook through the running daemon."""
+    from dispatcher.cli.trigger import trigger
+
+    trigger(playbook, place=place, regions=region or [], facts=pairs(fact or ()), url=url, token=token)
+
+
+@app.command("schema")
+def _schema(subject: Annotated[Subject, typer.Argument(help="Whose schema.")]) -> None:
+    """Print a JSON Schema (2020-12)."""
+    from dispatcher.cli.schema import schema
+
+    schema(subject)
+
+
+@app.command("migrate")
+def _migrate(config: File = _DEFAULT) -> None:
+    """Bring the journal to this version's tables. The daemon must not be running."""
+    from dispatcher.cli.migrate import migrate
+
+    migrate(config)
+
+
+@tokens.command("create")
+def _token_create(
+    *,
+    role: Annotated[Role, typer.Option(help="What its bearer may do.")],
+    person: Annotated[str, typer.Option(help="The named person it stands for.")] = "",
+    source: Annotated[str, typer.Option(help="The event source it stands for, with role source only.")] = "",
+    file: Tokens = _TOKENS,
+) -> None:
+    """Print a new token once. The file keeps only its hash."""
+    from dispatcher.cli.token import create
+
+    create(file, role=role, person=person, source=source)
+
+
+@tokens.command("list")
+def _token_list(
+    file: Tokens = _TOKENS,
+) -> None:
+    """List who holds tokens. The tokens themselves are known to nobody but their bearers."""
+    from dispatcher.cli.token import show
+
+    show(file)

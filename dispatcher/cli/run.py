@@ -1,0 +1,33 @@
+"""``dispatcher run``: the daemon itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dispatcher.app import serve
+from dispatcher.settings import load
+from dispatcher.telemetry import configure_logs
+
+T = TypeVar("T")
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` on uvloop where it exists, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def run(config: Path) -> None:
+    """Run until a signal; exits 0 after a clean end, 70 where a restart must replay."""
+    configure_logs()
+    loaded = load(config)
+    for problem in (*loaded.problems, *loaded.warnings, *loaded.secrets):
+        print(problem, file=sys.stderr)
+    sys.exit(run_loop(serve(loaded)))

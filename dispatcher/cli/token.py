@@ -1,0 +1,98 @@
+"""Makes and lists bearer tokens: 256 random bits shown once, of which the file keeps only the hash."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import typer
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML
+
+from dispatcher.documents import read_yaml, validated
+from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.model.playbook import Strict
+
+_HEAD = "# Written by `dispatcher token`: hashes only, no token can be read back from here.\n"
+
+
+class Entry(Strict):
+    """One token, known by its SHA-256; times are UTC in ISO 8601."""
+
+    id: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    role: Literal["viewer", "operator", "supervisor", "source"]
+    person: str | None = None
+    source: str | None = None
+    created_at: str
+
+
+class TokensFile(Strict):
+    """The file of token hashes."""
+
+    tokens: tuple[Entry, ...] = ()
+
+
+def create(path: Path, *, role: str, person: str, source: str) -> None:
+    """Print a new token on standard output and append its hash to ``path``, which only its owner may read.
+
+    A source's token names the source, any other a person; a usage error says so. Raises `ConfigurationError` where the
+    file cannot be read or written.
+    """
+    if (role == "source") != bool(source) or not (person or source):
+        raise typer.BadParameter("role source needs --source, every other role --person and no --source")
+    token = secrets.token_urlsafe(32)
+    entry = Entry.model_validate({
+        "id": f"t-{secrets.token_hex(4)}", "sha256": hashlib.sha256(token.encode()).hexdigest(), "role": role,
+        "person": person or None, "source": source or None, "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    })  # fmt: skip
+    _write(path, [*read(path), entry])
+    typer.echo(token)
+    typer.echo(f"{entry.id} is kept in {path} as a hash; the token itself is not shown again", err=True)
+
+
+def show(path: Path) -> None:
+    """Print a table of the tokens in ``path``."""
+    table = Table("id", "role", "person", "source", "created")
+    for entry in read(path):
+        table.add_row(entry.id, entry.role, entry.person or "", entry.source or "", entry.created_at)
+    Console().print(table)
+
+
+def read(path: Path) -> tuple[Entry, ...]:
+    """The entries of ``path``, none where it does not exist yet; raises `ConfigurationError` where it is wrong."""
+    if not path.exists():
+        return ()
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise _refusal(path, error) from None
+    return validated(read_yaml(text, str(path)), TokensFile).tokens
+
+
+def _write(path: Path, entries: Sequence[Entry]) -> None:
+    """Replace ``path`` at once: a reader sees the old file or the new one, a crash leaves one of the two."""
+    out = io.StringIO(_HEAD)
+    out.seek(0, os.SEEK_END)
+    YAML(typ="safe", pure=True).dump({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, out)
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:  # mode 0600
+            file.write(out.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), None, "", str(error.strerror), "check the folder and its owner")])

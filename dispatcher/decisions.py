@@ -1,0 +1,180 @@
+"""What people decide, carried out: speaking on, releasing, rejecting, confirming, resending. Always with a name."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+
+from sqlalchemy import Connection
+
+from dispatcher.clock import Clock
+from dispatcher.journal import queries, store
+from dispatcher.journal.base import Journal
+from dispatcher.journal.queries import AlertRecord
+from dispatcher.journal.store import Stale, Step
+from dispatcher.launch import Launch, Outgoing
+from dispatcher.model.alert import Alert
+from dispatcher.model.command import Confirm, Reject, Release, Resend, Speak
+from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import Conflict, IllegalTransition, Invalid, NotFound
+from dispatcher.model.incident import IncidentHistory
+from dispatcher.model.playbook import Playbook
+from dispatcher.permits import Fence
+from dispatcher.plan.compose import compose, follow_up
+from dispatcher.telemetry import logger
+
+log = logger("decisions")
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Carries out commands; the road calls it with the incident's lock held."""
+
+    journal: Journal
+    deployment: Deployment
+    launch: Launch
+    fence: Fence
+    clock: Clock
+
+    async def incident_of(self, alert: AlertId) -> IncidentId:
+        """The incident an alert belongs to; raises `NotFound`."""
+        return (await self._record(alert)).alert.incident
+
+    async def speak(self, command: Speak) -> AlertId:
+        """Say an update or an end of an open incident; a repeated key finds what was said the first time."""
+        history = await self.journal.read(partial(queries.history, incident=command.incident))
+        playbook = self._playbook(history, command)
+        speech = follow_up(
+            command.purpose, playbook, history, place=command.place, facts=command.facts, name=command.name
+        )
+        alert, _ = compose(
+            speech, self.deployment, history, self.clock.now(), incident=command.incident,
+            event_key=f"{command.person}/{command.key}", requested_by=command.person,
+        )  # fmt: skip
+        if alert is None:
+            raise Conflict("no channel is left to say it on")
+        if alert.id in history.alerts:
+            return alert.id
+        if not history.open:
+            raise Conflict(f"incident {command.incident} is not open")
+        await self._write_spoken(alert, history, command.person)
+        log.info("spoken", purpose=alert.purpose, incident=alert.incident, person=command.person)
+        return alert.id
+
+    def _playbook(self, history: IncidentHistory, command: Speak) -> Playbook:
+        if history.revision == 0:
+            raise NotFound(f"no incident {command.incident}")
+        playbook = self.deployment.playbook(history.playbook) if history.playbook else None
+        if playbook is None:
+            raise Conflict(f"no playbook speaks for incident {command.incident}: trigger one first")
+        if command.name and command.name not in playbook.updates:
+            raise Invalid(f"playbook {playbook.id} has no update {command.name!r}", "name")
+        missing = [name for name, spec in playbook.fact_specs(command.name).items()
+                   if spec.required and name not in {**history.facts, **command.facts}]  # fmt: skip
+        if missing:
+            raise Invalid(f"the text needs {', '.join(missing)}", "facts")
+        return playbook
+
+    async def _write_spoken(self, alert: Alert, history: IncidentHistory, person: str) -> None:
+        """One transaction; for an end the fence stands before it and falls where it does not come to be."""
+        now, ends = alert.created_at, alert.purpose.ends and not alert.held
+        with self._fenced(alert, ends=ends) as undo, self.launch.boarding([alert]) as (boarded,):
+
+            def unit(connection: Connection) -> None:
+                changes = {"open": False} if ends else {}
+                store.bump_incident(connection, alert.incident, history.revision, now, **changes)
+                store.write_alert(connection, boarded, released_at=None if alert.held else now)
+                store.write_release(connection, alert.id, person, "release", now)
+
+            try:
+                await self.journal.write(unit)
+            except Stale:
+                raise Conflict("the incident changed meanwhile: look again") from None
+            undo.pop_all()
+            self.launch.go(boarded, None if alert.held else now)
+
+    def _fenced(self, alert: Alert, *, ends: bool) -> ExitStack:
+        """Stop earlier texts of the incident before ``alert`` is written; leaving the stack undone lets them go on."""
+        undo = ExitStack()
+        if ends:
+            undo.callback(self.fence.put_back, alert.incident, self.fence.put_up(alert.incident, alert.revision))
+        return undo
+
+    async def decide_held(self, command: Release | Reject) -> AlertId:
+        """Count a person's decision on a held alert; with enough of them it goes out at once."""
+        record = await self._record(command.alert)
+        if record.state != "held":
+            raise Conflict(f"alert {command.alert} is {record.state}, not held")
+        await self.launch.rows_written(command.alert)
+        if isinstance(command, Reject):
+            await self.journal.write(partial(self._reject, record.alert, command))
+        else:
+            await self._release(record, command)
+        return command.alert
+
+    def _reject(self, alert: Alert, command: Reject, connection: Connection) -> None:
+        now = self.clock.now()
+        store.write_release(connection, alert.id, command.person, "reject", now, reason=command.reason)
+        store.reject_alert(connection, alert, now)
+
+    async def _release(self, record: AlertRecord, command: Release) -> None:
+        alert, now = record.alert, self.clock.now()
+        if command.digest != record.digest:
+            raise Conflict("the digest is not that of the held alert: read it again before you release it")
+        enough = len({*record.released_by, command.person}) >= alert.people
+        ends = alert.purpose.ends and enough
+
+        def unit(connection: Connection) -> None:
+            store.write_release(connection, alert.id, command.person, "release", now, digest=command.digest)
+            if enough:
+                store.release_alert(connection, alert, now)
+            if ends:
+                store.close_incident(connection, alert.incident, now)
+
+        with self._fenced(alert, ends=ends) as undo:
+            await self.journal.write(unit)
+            undo.pop_all()
+        if enough:
+            self.launch.queue([Outgoing(d, alert) for d in await self._queued(alert.id)])
+
+    async def _queued(self, alert: AlertId) -> list[Delivery]:
+        state = DeliveryState.QUEUED
+        return await self.journal.read(partial(queries.deliveries, alert=alert, state=state, limit=100_000))
+
+    async def move(self, command: Confirm | Resend) -> str:
+        """Confirm what a person posted by hand, or try a failed delivery again."""
+        delivery = await self.journal.read(partial(queries.delivery, wanted=command.delivery))
+        if delivery is None:
+            raise NotFound(f"no delivery {command.delivery}")
+        now = self.clock.now()
+        try:
+            if isinstance(command, Confirm):
+                if delivery.state is not DeliveryState.BY_HAND:
+                    raise Conflict(f"delivery {delivery.id} is {delivery.state}: nothing to confirm")
+                after = delivery.move(DeliveryState.ACCEPTED, url=command.url, detail=f"posted by {command.person}")
+            else:
+                after = await self._requeued(delivery)
+        except IllegalTransition:
+            raise Conflict(f"delivery {delivery.id} is {delivery.state}: it cannot be sent again") from None
+        step = Step(after, (after.state,), delivery.state, None, f"by {command.person}")
+        if not await self.journal.write(partial(store.record_steps, steps=[step], at=now)):
+            raise Conflict("the delivery changed meanwhile: look again")
+        if after.state is DeliveryState.QUEUED:
+            self.launch.queue([Outgoing(after, (await self._record(after.alert)).alert)])
+        return after.id
+
+    async def _requeued(self, delivery: Delivery) -> Delivery:
+        """A failed delivery due now, with its alert's time counted anew; an ended incident takes no earlier text."""
+        if self.fence.stops(delivery):
+            raise Conflict(f"the incident of {delivery.id} has ended: its text may not leave any more")
+        alert, now = (await self._record(delivery.alert)).alert, self.clock.now()
+        again = replace(delivery, released_at=now, due_at=now, deadline_at=alert.deadline(now))
+        return again.move(DeliveryState.QUEUED)
+
+    async def _record(self, alert: AlertId) -> AlertRecord:
+        record = await self.journal.read(partial(queries.alert_record, alert=alert))
+        if record is None:
+            raise NotFound(f"no alert {alert}")
+        return record

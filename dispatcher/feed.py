@@ -1,0 +1,80 @@
+"""The log of facts, as it grows: pages, the broker and whoever else wants to see are told from here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from dispatcher.intake.mqtt import MqttIntake
+from dispatcher.journal import queries
+from dispatcher.journal.base import Journal
+from dispatcher.journal.queries import Fact
+from dispatcher.model.delivery import IncidentId
+
+Sink = Callable[[Sequence[Fact]], Awaitable[None]]
+
+CHUNK = 500
+
+
+class Feed:
+    """Reads the log after each commit and hands new facts, in order, to its sinks."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        """A sink is awaited before the next facts are read."""
+        self._sinks = list(sinks)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._wake.set()
+
+    async def run(self, journal: Journal) -> None:
+        """Hand on what is new from now on, until cancelled."""
+        seq = await journal.read(queries.last_seq)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while facts := await journal.read(partial(queries.facts_after, seq=seq, limit=CHUNK)):
+                seq = facts[-1].seq
+                for sink in self._sinks:
+                    await sink(facts)
+
+
+class MqttStatus:
+    """Publishes deliveries as they change and a retained summary of each incident that they belong to."""
+
+    def __init__(self, intake: MqttIntake, journal: Journal) -> None:
+        """``intake`` owns the connection."""
+        self._intake, self._journal = intake, journal
+
+    async def __call__(self, facts: Sequence[Fact]) -> None:
+        """One message a delivery and one an incident, however many facts there are about them."""
+        latest = {fact.ref: fact for fact in facts if fact.kind.startswith("delivery.")}
+        for ref, fact in latest.items():
+            state = fact.kind.removeprefix("delivery.")
+            data = {"delivery": ref, "state": state, "at": fact.at.isoformat(), **fact.body}
+            self._intake.publish(self._intake.topic_out("deliveries", _level(ref)), data)
+        incidents = {fact.ref for fact in facts if fact.kind.startswith("incident.")}
+        incidents |= {fact.body["incident"] for fact in facts if fact.body.get("incident")}
+        for incident in incidents:
+            await self._summarise(IncidentId(incident))
+
+    async def _summarise(self, incident: IncidentId) -> None:
+        row = await self._journal.read(partial(queries.incident, wanted=incident))
+        if row is not None:
+            topic = self._intake.topic_out("incidents", _level(incident))
+            self._intake.publish(topic, summary(row), qos=1, retain=True)
+
+
+def summary(row: dict[str, Any]) -> dict[str, Any]:
+    """What anyone on the broker may know of an incident."""
+    names = ("id", "revision", "open", "kind", "place", "regions", "playbook", "severity")
+    times = {name: row[name].isoformat() for name in ("opened_at", "updated_at")}
+    return {name: row[name] for name in names} | times
+
+
+def _level(text: str) -> str:
+    """``text`` as one level of a topic."""
+    return "".join("_" if char in "/#+\0" else char for char in text)

@@ -1,0 +1,292 @@
+"""Intake over MQTT, and status out over the same connection. The only file that knows aiomqtt for intake.
+
+aiomqtt is asyncio-mqtt under its living name. By itself it acknowledges a message as soon as it is in memory; here paho's
+manual acknowledgement is switched on before connecting, and a PUBACK leaves only after the journal's commit, in the order
+of arrival. Broker's PUBACKs promise nothing end to end: the receipt does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from pydantic import Field, model_validator
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from dispatcher.clock import Clock
+from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.model.cap import Realm
+from dispatcher.model.errors import JournalBusy
+from dispatcher.model.playbook import Strict
+from dispatcher.telemetry import BROKER, keep_secret, logger
+
+log = logger("mqtt")
+
+SESSION_SECONDS = 7 * 24 * 3600
+RECEIVE_MAXIMUM = 500
+SHORT_LIFE = 5.0
+BUSY_PAUSE = 0.5
+OUT_LIMIT = 10_000
+OUT_BATCH = 100
+
+
+class MqttSettings(Strict):
+    """The broker that carries incident events in, receipts and status out."""
+
+    url: str = Field(pattern=r"^mqtts?://[^/\s]+$", description="mqtt://host[:1883] or mqtts://host[:8883]")
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    node: str = Field(default="node-1", pattern=r"^[A-Za-z0-9-]{1,32}$")
+    keepalive: int = Field(default=10, ge=2, le=300, description="seconds")
+    prefix_in: str = Field(default="control-room", pattern=r"^[^#+\s]+$")
+    prefix_out: str = Field(default="dispatcher", pattern=r"^[^#+\s]+$")
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The broker's host name."""
+        return urlsplit(self.url).hostname or "localhost"
+
+    @property
+    def port(self) -> int:
+        """The broker's port: as given, else the protocol's own."""
+        parts = urlsplit(self.url)
+        return parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+
+    def password(self) -> str | None:
+        """The password, read where it is kept; raises `OSError` or `KeyError` where it is not."""
+        if self.password_file:
+            value = self.password_file.read_text().strip()
+        elif self.password_env:
+            value = os.environ[self.password_env]
+        else:
+            return None
+        keep_secret(value)
+        return value
+
+
+def client_for(
+    settings: MqttSettings, identifier: str, *,
+    will: aiomqtt.Will | None = None, keep_session: bool = True, manual_ack: bool = True,
+) -> aiomqtt.Client:  # fmt: skip
+    """A client that keeps its session over restarts and acknowledges nothing by itself, unless told otherwise."""
+    options: dict[str, Any] = {"clean_session": not keep_session}
+    if settings.protocol == "5":
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_SECONDS if keep_session else 0
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        options = {"clean_start": not keep_session, "properties": properties}
+    client = aiomqtt.Client(
+        settings.host, settings.port, identifier=identifier, username=settings.username, password=settings.password(),
+        protocol=aiomqtt.ProtocolVersion.V5 if settings.protocol == "5" else aiomqtt.ProtocolVersion.V311,
+        keepalive=settings.keepalive, timeout=10, will=will,
+        tls_context=ssl.create_default_context() if settings.url.startswith("mqtts:") else None, **options,
+    )  # fmt: skip
+    client._client.manual_ack_set(manual_ack)  # noqa: SLF001 - aiomqtt has no public switch; held by a test on a real broker
+    return client
+
+
+@dataclass(slots=True)
+class _Arrival:
+    mid: int
+    qos: int
+    done: bool = False
+
+
+@dataclass(slots=True)
+class _Window:
+    """What arrived on one connection and is not acknowledged yet. A stale connection acknowledges nothing."""
+
+    client: aiomqtt.Client
+    open: bool = True
+    arrivals: deque[_Arrival] = field(default_factory=deque)
+
+    def arrived(self, message: aiomqtt.Message) -> Callable[[], None]:
+        """Note a message; calling the answer lets it and all before it that are done be acknowledged, in order."""
+        arrival = _Arrival(message.mid, message.qos)
+        self.arrivals.append(arrival)
+
+        def ack() -> None:
+            arrival.done = True
+            while self.open and self.arrivals and self.arrivals[0].done:
+                first = self.arrivals.popleft()
+                self.client._client.ack(first.mid, first.qos)  # noqa: SLF001 - see client_for
+
+        return ack
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    properties: Properties | None = None
+
+
+class MqttIntake:
+    """Keeps one connection to the broker: events in, receipts and status out."""
+
+    def __init__(
+        self, settings: MqttSettings, realm: Realm, receive: Callable[[Inbound], Awaitable[Receipt]], clock: Clock
+    ) -> None:
+        """``receive`` is the road; it acknowledges each `Inbound` itself once it is on disk."""
+        self._settings, self._realm, self._receive, self._clock = settings, realm, receive, clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._out: deque[_Out] = deque(maxlen=OUT_LIMIT)
+        self._wake = asyncio.Event()
+        self._taking = True
+        self.connected = False
+
+    @property
+    def topic_in(self) -> str:
+        """The topic filter that events are taken from; its third level is the source's name."""
+        return f"{self._settings.prefix_in}/{self._realm}/+/incidents"
+
+    def topic_out(self, *levels: str) -> str:
+        """A topic of ours."""
+        return "/".join((self._settings.prefix_out, self._realm, *levels))
+
+    def publish(self, topic: str, data: dict[str, Any], *, qos: int = 0, retain: bool = False) -> None:
+        """Hand a status message out; while the broker is away the oldest give way beyond 10,000."""
+        self._send(_Out(topic, json.dumps(data, ensure_ascii=False).encode(), qos, retain))
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; between connections wait with growing, random pauses."""
+        while True:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(aiomqtt.MqttError),
+                wait=wait_random_exponential(multiplier=0.5, max=15), before_sleep=_log_retry,
+            ):  # fmt: skip
+                with attempt:
+                    await self._one_connection()
+
+    async def close(self) -> None:
+        """Stop acknowledging; what is being journaled may finish."""
+        self._taking = False
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
+
+    async def _one_connection(self) -> None:
+        """Live as long as one connection; raises `MqttError` where it was never good for anything."""
+        node = self.topic_out("nodes", self._settings.node)
+        will = aiomqtt.Will(node, json.dumps({"state": "offline"}), qos=1, retain=True)
+        client = client_for(self._settings, f"dispatcher-{self._realm}-{self._settings.node}", will=will)
+        window, started = _Window(client), time.monotonic()
+        try:
+            async with client:
+                await client.subscribe(self.topic_in, qos=1)
+                self._online(node)
+                try:
+                    await self._until_lost(client, window)
+                finally:
+                    await self._say_goodbye(client, node)
+        except aiomqtt.MqttError:
+            if time.monotonic() - started < SHORT_LIFE:
+                raise
+            log.warning("broker_lost")
+        finally:
+            window.open = self.connected = False
+            BROKER.set(0)
+
+    def _online(self, node: str) -> None:
+        self.connected = True
+        BROKER.set(1)
+        self._out.appendleft(_Out(node, json.dumps({"state": "online"}).encode(), 1, retain=True))
+        self._wake.set()
+        log.info("broker_connected", host=self._settings.host, port=self._settings.port, topic=self.topic_in)
+
+    async def _say_goodbye(self, client: aiomqtt.Client, node: str) -> None:
+        if client._disconnected.done():  # noqa: SLF001 - no public question for it
+            return
+        try:
+            await client.publish(node, json.dumps({"state": "offline"}), qos=1, retain=True, timeout=1)
+        except aiomqtt.MqttError:
+            log.debug("goodbye_unheard")
+
+    async def _until_lost(self, client: aiomqtt.Client, window: _Window) -> None:
+        publisher = asyncio.create_task(self._publish_all(client))
+        try:
+            async for message in client.messages:
+                if self._taking:
+                    self._take(message, window)
+        finally:
+            publisher.cancel()
+            await asyncio.gather(publisher, return_exceptions=True)
+
+    def _take(self, message: aiomqtt.Message, window: _Window) -> None:
+        source = str(message.topic).split("/")[-2]
+        payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
+        inbound = Inbound(
+            source=source, payload=payload, received_at=self._clock.now(), retained=bool(message.retain),
+            ack=window.arrived(message), reply=lambda receipt: self._reply(message, receipt),
+        )  # fmt: skip
+        task = asyncio.create_task(self._until_journaled(inbound))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _until_journaled(self, inbound: Inbound) -> None:
+        """A broker never sends again on a living connection, so what could not be written is tried again here."""
+        while True:
+            try:
+                await self._receive(inbound)
+            except JournalBusy as error:
+                log.warning("intake_waits", error=str(error))
+                await asyncio.sleep(BUSY_PAUSE)
+            else:
+                return
+
+    def _reply(self, message: aiomqtt.Message, receipt: Receipt) -> None:
+        """The receipt goes to the source's receipt topic and, in MQTT 5, to where the message asked for it."""
+        self._send(_Out(self.topic_out("receipts", receipt.source), receipt.to_json(), 1, retain=False))
+        topic = getattr(message.properties, "ResponseTopic", "")
+        if not topic or topic.startswith(self._settings.prefix_in) or "#" in topic or "+" in topic:
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if correlation := getattr(message.properties, "CorrelationData", None):
+            properties.CorrelationData = correlation
+        self._send(_Out(topic, receipt.to_json(), 1, retain=False, properties=properties))
+
+    def _send(self, out: _Out) -> None:
+        self._out.append(out)
+        self._wake.set()
+
+    async def _publish_all(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._out:
+                batch = [self._out.popleft() for _ in range(min(OUT_BATCH, len(self._out)))]
+                await asyncio.gather(*(self._publish_one(client, out) for out in batch))
+
+    async def _publish_one(self, client: aiomqtt.Client, out: _Out) -> None:
+        try:
+            await client.publish(
+                out.topic, out.payload, qos=out.qos, retain=out.retain,
+                properties=out.properties if self._settings.protocol == "5" else None,
+            )  # fmt: skip
+        except (aiomqtt.MqttError, ValueError) as error:
+            log.warning("publish_failed", topic=out.topic, error=str(error))
+
+
+def _log_retry(state: Any) -> None:
+    log.warning("broker_away", attempt=state.attempt_number, error=str(state.outcome.exception()))

@@ -1,0 +1,1 @@
+"""What must not be forgotten: one ordered log of facts and the tables derived from it, on disk before anyone is told."""

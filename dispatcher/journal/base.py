@@ -1,0 +1,122 @@
+"""The journal's settings, contract and door: units of work are plain functions over a `Connection`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit
+from dispatcher.model.errors import JournalBroken, JournalLocked
+from dispatcher.model.playbook import Strict
+from dispatcher.telemetry import logger
+
+log = logger("journal")
+
+
+class JournalSettings(Strict):
+    """Where the journal lies: one SQLite file on a local disk."""
+
+    path: Path = Path("dispatcher.sqlite")
+
+
+class Journal(Protocol):
+    """What the road needs of a journal."""
+
+    def write(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Run ``unit`` in the writer's next transaction; the answer comes after the commit."""
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run ``unit`` on a reading connection; it sees everything committed before."""
+
+
+class SqliteJournal:
+    """SQLite in WAL mode with synchronous=FULL: one writer, readers in ``mode=ro``."""
+
+    def __init__(self, writer: Executor, readers: Engine) -> None:
+        """Use `open_journal` to make one."""
+        self._writer, self._readers = writer, readers
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
+
+    def write(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Run ``unit`` in the writer's next transaction."""
+        return self._writer.submit(unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run ``unit`` on a reading connection, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, unit)
+
+    def _read(self, unit: Unit[T]) -> T:
+        with self._readers.connect() as connection:
+            return unit(connection)
+
+    def close(self) -> None:
+        """Readers first, the writer last, so that its close checkpoints the log."""
+        self._pool.shutdown(wait=True)
+        self._readers.dispose()
+        self._writer.close()
+
+
+def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
+    """An engine over ``path`` that begins immediately when it writes and never when it reads."""
+    uri = f"sqlite:///file:{path}?mode={'ro' if readonly else 'rwc'}&uri=true"
+    engine = create_engine(uri, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 2})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: object, _record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        if not readonly:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def lock_file(path: Path) -> int:
+    """Take the lock beside ``path`` for the life of this process; raises `JournalLocked` when another daemon has it."""
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise JournalLocked(f"{path}: another daemon holds this journal") from None
+    return handle
+
+
+@asynccontextmanager
+async def open_journal(
+    path: Path, *, inline: bool = False,
+    on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
+) -> AsyncIterator[SqliteJournal]:  # fmt: skip
+    """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread."""
+    from dispatcher.journal.schema import prepare  # noqa: PLC0415 - alembic only where the schema is not current
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = lock_file(path)
+    engine = sqlite_engine(path)
+    try:
+        prepare(engine)
+        loop = asyncio.get_running_loop()
+        writer: Executor = (
+            InlineExecutor(engine, on_commit) if inline else ThreadExecutor(engine, loop, on_commit, on_broken)
+        )
+        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True))
+        try:
+            yield journal
+        finally:
+            await loop.run_in_executor(None, journal.close)
+    finally:
+        engine.dispose()
+        os.close(lock)

@@ -1,0 +1,63 @@
+"""Results come in by the hundred; they are written together, one unit under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from functools import partial
+
+from dispatcher.clock import Clock
+from dispatcher.journal.base import Journal
+from dispatcher.journal.store import Step, record_steps
+from dispatcher.model.delivery import DeliveryId
+from dispatcher.model.errors import JournalBusy
+from dispatcher.telemetry import logger
+
+log = logger("journal")
+
+BUSY_PAUSE = 0.5
+
+
+class StepBatch:
+    """Collects steps while the last batch is being written, then writes them as one unit."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        """``clock`` stamps each batch."""
+        self._journal, self._clock = journal, clock
+        self._waiting: list[tuple[Step, asyncio.Future[bool]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, step: Step) -> bool:
+        """Journal ``step``; False where its claim did not hold any more. Ends after the commit, however long it takes."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((step, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush())
+        return await asyncio.shield(future)
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+        finally:
+            self._task = None
+
+    async def _write(self, batch: list[tuple[Step, asyncio.Future[bool]]]) -> None:
+        steps = [step for step, _ in batch]
+        try:
+            held = set(await self._until_written(steps, self._clock.now()))
+        except Exception as error:  # noqa: BLE001 - whatever the journal says, those who wait must hear it
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for step, future in batch:
+            future.set_result(step.delivery.id in held)
+
+    async def _until_written(self, steps: list[Step], at: datetime) -> list[DeliveryId]:
+        while True:
+            try:
+                return await self._journal.write(partial(record_steps, steps=steps, at=at))
+            except JournalBusy as error:
+                log.warning("journal_busy", error=str(error), waiting=len(steps))
+                await asyncio.sleep(BUSY_PAUSE)

@@ -1,0 +1,26 @@
+"""Rows to words and back: the only place that knows how a delivery lies in its table."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row
+
+from dispatcher.model.delivery import Delivery, DeliveryState, Reason, Verb
+
+_FIELDS = tuple(field.name for field in fields(Delivery))
+
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
+    """Column values of a delivery, its id included."""
+    return {"id": delivery.id, **{name: getattr(delivery, name) for name in _FIELDS}}
+
+
+def delivery_of(row: Row[Any]) -> Delivery:
+    """The delivery in a row of the deliveries table."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    values["state"] = DeliveryState(values["state"])
+    values["verb"] = Verb(values["verb"])
+    values["reason"] = Reason(values["reason"]) if values["reason"] else None
+    return Delivery(**values)

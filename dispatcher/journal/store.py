@@ -1,0 +1,376 @@
+"""What is written, as units of work: plain functions over a `Connection`, one set for SQLite and PostgreSQL.
+
+Each keeps its natural keys, so writing twice is harmless, and appends to the log of facts in the same transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dispatcher.journal import tables as t
+from dispatcher.journal.rows import delivery_row
+from dispatcher.model.alert import Alert, Planned
+from dispatcher.model.delivery import UNTRIED, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, IncidentId
+from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
+from dispatcher.model.incident import IncidentEvent
+
+_CHUNK = 500
+
+
+class Stale(DispatcherError):
+    """The incident moved on between planning and writing: plan again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of an event in the journal, and the number of the fact that says so."""
+
+    state: str  # journaled | duplicate | conflict | unreadable | refused
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRow:
+    """What an event makes of its incident."""
+
+    open: bool
+    playbook: str | None
+    covered: tuple[str, ...]
+    kind: str
+    place: str
+    regions: tuple[str, ...]
+    severity: str | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event with everything that was planned for it, ready to be written in one transaction."""
+
+    event: IncidentEvent
+    payload: bytes
+    received_at: datetime
+    state: str
+    notes: tuple[str, ...]
+    revision: int  # the incident's revision that the plan was made on
+    incident: IncidentRow | None
+    alerts: tuple[Alert, ...] = ()
+    people: tuple[tuple[AlertId, str], ...] = ()  # named persons whose trigger counts as a release
+
+
+def upsert(connection: Connection, table: Any) -> Any:
+    """An insert of ``table`` that knows ``on_conflict_do_nothing`` on this database."""
+    return (postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert)(table)
+
+
+def add_fact(connection: Connection, at: datetime, kind: str, ref: str, /, **body: Any) -> int:
+    """Append one fact; its number orders everything that ever happened."""
+    values = {"at": at, "kind": kind, "ref": ref, "body": json.dumps(body, ensure_ascii=False)}
+    return int(connection.execute(insert(t.facts).returning(t.facts.c.seq), values).scalar_one())
+
+
+def add_facts(connection: Connection, at: datetime, rows: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+    """Append many facts of (kind, ref, body) at once, in order."""
+    values = [{"at": at, "kind": k, "ref": r, "body": json.dumps(b, ensure_ascii=False)} for k, r, b in rows]
+    if values:
+        connection.execute(insert(t.facts), values)
+
+
+def claim_realm(connection: Connection, realm: str) -> None:
+    """Bind a new journal to ``realm``; raises `ConfigurationError` where it belongs to the other one."""
+    connection.execute(upsert(connection, t.meta).on_conflict_do_nothing(), {"key": "realm", "value": realm})
+    found = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "realm")).scalar_one()
+    if found != realm:
+        problem = Problem("journal", None, "realm", f"belongs to realm {found}, not {realm}", "give each realm its own")
+        raise ConfigurationError([problem])
+
+
+def record_event(connection: Connection, entry: Entry) -> Recorded:
+    """Event, incident, alerts and plan rows in one step; a known event changes nothing. Raises `Stale`."""
+    event = entry.event
+    known = connection.execute(
+        select(t.events.c.digest, t.events.c.number).where(t.events.c.source == event.source, t.events.c.id == event.id)
+    ).first()
+    if known is not None:
+        return _known(connection, entry, known.digest, known.number)
+    if _revision(connection, event.incident) != entry.revision:
+        raise Stale(event.incident)
+    number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
+                      incident=event.incident, kind=event.kind, notes=entry.notes)  # fmt: skip
+    connection.execute(insert(t.events), {
+        "source": event.source, "id": event.id, "incident": event.incident, "digest": event.digest,
+        "state": entry.state, "number": number, "received_at": entry.received_at, "payload": entry.payload,
+        "notes": json.dumps(entry.notes, ensure_ascii=False),
+    })  # fmt: skip
+    if entry.incident is not None:
+        _write_incident(connection, event.incident, entry.incident, entry.revision + 1, entry.received_at)
+    for alert in entry.alerts:
+        write_alert(connection, alert, released_at=None if alert.held else entry.received_at)
+    for alert_id, person in entry.people:
+        write_release(connection, alert_id, person, "release", entry.received_at)
+    return Recorded(entry.state, number)
+
+
+def _known(connection: Connection, entry: Entry, digest: str, number: int) -> Recorded:
+    if digest == entry.event.digest:
+        return Recorded("duplicate", number)
+    number = add_fact(connection, entry.received_at, "event.conflict", f"{entry.event.source}/{entry.event.id}",
+                      incident=entry.event.incident, digest=entry.event.digest)  # fmt: skip
+    return Recorded("conflict", number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """Bytes that are no event, kept as they came, with the pages they caused."""
+
+    source: str
+    payload: bytes
+    reason: str
+    received_at: datetime
+    pages: tuple[Alert, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """What makes it the same letter."""
+        return hashlib.sha256(self.payload).hexdigest()
+
+
+def record_letter(connection: Connection, letter: Letter) -> Recorded:
+    """A dead letter and its pages; the same bytes from the same source are one letter."""
+    table, sha256 = t.letters, letter.sha256
+    known = select(table.c.number).where(table.c.source == letter.source, table.c.sha256 == sha256)
+    number = connection.execute(known).scalar()
+    if number is not None:
+        return Recorded("duplicate", int(number))
+    ref = f"{letter.source}/{sha256[:16]}"
+    number = add_fact(connection, letter.received_at, "event.unreadable", ref, reason=letter.reason)
+    connection.execute(insert(table), {
+        "source": letter.source, "sha256": sha256, "reason": letter.reason, "number": number,
+        "received_at": letter.received_at, "payload": letter.payload,
+    })  # fmt: skip
+    for page in letter.pages:
+        write_alert(connection, page, released_at=letter.received_at)
+    return Recorded("unreadable", number)
+
+
+def _revision(connection: Connection, incident: IncidentId) -> int:
+    return connection.execute(select(t.incidents.c.revision).where(t.incidents.c.id == incident)).scalar() or 0
+
+
+def _write_incident(
+    connection: Connection, incident: IncidentId, row: IncidentRow, revision: int, at: datetime
+) -> None:
+    values = {
+        "revision": revision, "open": row.open, "playbook": row.playbook, "covered": json.dumps(row.covered),
+        "kind": row.kind, "place": row.place, "regions": json.dumps(row.regions), "severity": row.severity,
+        "facts": json.dumps(row.facts, ensure_ascii=False), "updated_at": at,
+    }  # fmt: skip
+    if revision == 1:
+        connection.execute(insert(t.incidents), {"id": incident, "opened_at": at, **values})
+    else:
+        connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(**values))
+    add_fact(connection, at, "incident.opened" if revision == 1 else "incident.changed", incident,
+             revision=revision, open=row.open, place=row.place)  # fmt: skip
+
+
+def bump_incident(connection: Connection, incident: IncidentId, expected: int, at: datetime, **changes: Any) -> None:
+    """Move the incident to the next revision with ``changes``; raises `Stale` where someone was faster."""
+    values = {"revision": expected + 1, "updated_at": at, **changes}
+    where = (t.incidents.c.id == incident, t.incidents.c.revision == expected)
+    if connection.execute(update(t.incidents).where(*where).values(**values)).rowcount != 1:
+        raise Stale(incident)
+    add_fact(connection, at, "incident.changed", incident, revision=expected + 1)
+
+
+def close_incident(connection: Connection, incident: IncidentId, at: datetime) -> None:
+    """The incident has ended."""
+    connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(open=False, updated_at=at))
+    add_fact(connection, at, "incident.closed", incident)
+
+
+def write_alert(connection: Connection, alert: Alert, *, released_at: datetime | None) -> None:
+    """The alert with its plan row; its deliveries follow in batches or are rebuilt from it after a crash."""
+    state = "released" if released_at else "held"
+    connection.execute(insert(t.alerts), {
+        "id": alert.id, "incident": alert.incident, "revision": alert.revision, "purpose": alert.purpose,
+        "state": state, "digest": alert.digest, "created_at": alert.created_at, "released_at": released_at,
+        "rows_written": False, "body": alert.to_json(),
+    })  # fmt: skip
+    if released_at:
+        supersede(connection, alert, released_at)
+    add_fact(connection, alert.created_at, f"alert.{state}", alert.id, incident=alert.incident, purpose=alert.purpose,
+             playbook=alert.playbook, channels=len(alert.plan), degraded=alert.degraded)  # fmt: skip
+
+
+def write_page(connection: Connection, page: Alert) -> bool:
+    """A page on its own; False where the same page was written before."""
+    if connection.execute(select(t.alerts.c.id).where(t.alerts.c.id == page.id)).first() is not None:
+        return False
+    write_alert(connection, page, released_at=page.created_at)
+    return True
+
+
+def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
+    """Take out of the queue what ``alert`` replaces: an end everything earlier, an update what its channels never tried."""
+    d = t.deliveries.c
+    where = [d.incident == alert.incident, d.revision < alert.revision]
+    if alert.purpose.ends:
+        a = t.alerts.c
+        held = (a.incident == alert.incident, a.revision < alert.revision, a.state == "held")
+        connection.execute(update(t.alerts).where(*held).values(state="superseded"))
+        where.append(d.state.in_([*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]))
+    else:
+        where += [d.state.in_(list(UNTRIED)), d.channel.in_([p.channel for p in alert.plan])]
+    ids = connection.execute(select(d.id).where(*where)).scalars().all()
+    _set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=f"by {alert.purpose} {alert.code}")
+
+
+def _set_state(
+    connection: Connection, ids: Sequence[str], state: DeliveryState, at: datetime, *, reason: str | None, detail: str
+) -> None:
+    if not ids:
+        return
+    statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+    statement = statement.values(state=state, updated_at=at, reason=reason, detail=detail)
+    connection.execute(statement, [{"key": key} for key in ids])
+    add_facts(connection, at, ((f"delivery.{state}", key, {"detail": detail}) for key in ids))
+
+
+def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:
+    """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan."""
+    found = [alert.delivery(p, released_at) for p in planned]
+    rows = [{**delivery_row(delivery), "updated_at": alert.created_at} for delivery in found]
+    connection.execute(upsert(connection, t.deliveries).on_conflict_do_nothing(), rows)
+    started = [_attempt_row(d.id, 1, released_at) for d in found if d.state is DeliveryState.SENDING and released_at]
+    if started:
+        connection.execute(upsert(connection, t.attempts).on_conflict_do_nothing(), started)
+    add_facts(connection, alert.created_at, ((f"delivery.{d.state}", d.id, {}) for d in found))
+
+
+def finish_rows(connection: Connection, alert: AlertId) -> None:
+    """Note that all delivery rows of ``alert`` are written."""
+    connection.execute(update(t.alerts).where(t.alerts.c.id == alert).values(rows_written=True))
+
+
+def _attempt_row(delivery: DeliveryId, number: int, at: datetime | None) -> dict[str, Any]:
+    return {"delivery": delivery, "number": number, "started_at": at, "detail": ""}
+
+
+def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> list[DeliveryId]:
+    """Move queued deliveries to sending with one attempt more; the ids that really were queued still."""
+    states = states_of(connection, [delivery.id for delivery in starting])
+    claimed = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
+    if claimed:
+        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+        statement = statement.values(state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=at)
+        connection.execute(statement, [{"key": d.id} for d in claimed])
+        connection.execute(insert(t.attempts), [_attempt_row(d.id, d.attempts + 1, at) for d in claimed])
+        add_facts(connection, at, ((f"delivery.{DeliveryState.SENDING}", d.id, {}) for d in claimed))
+    return [d.id for d in claimed]
+
+
+def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:
+    """State and number of attempts of each delivery."""
+    found: dict[str, tuple[DeliveryState, int]] = {}
+    d = t.deliveries.c
+    for at in range(0, len(ids), _CHUNK):
+        rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
+        found |= {row.id: (DeliveryState(row.state), row.attempts) for row in rows}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A delivery's new state after an attempt or a decision, with the states it passed through on the way."""
+
+    delivery: Delivery
+    path: tuple[DeliveryState, ...]
+    before: DeliveryState
+    attempt: Attempt | None = None
+    note: str = ""
+
+
+def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) -> list[DeliveryId]:
+    """Write steps whose claim still holds (same state, same number of attempts); their ids."""
+    states = states_of(connection, [step.delivery.id for step in steps])
+    held = [s for s in steps if states.get(s.delivery.id) == (s.before, s.delivery.attempts)]
+    if held:
+        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+        columns = [c for c in t.deliveries.c.keys() if c not in ("id", "updated_at")]  # noqa: SIM118 - a column set
+        statement = statement.values({c: bindparam(f"new_{c}") for c in columns} | {"updated_at": at})
+        rows = [{f"new_{k}": v for k, v in delivery_row(s.delivery).items() if k != "id"} for s in held]
+        connection.execute(statement, [{"key": s.delivery.id, **row} for s, row in zip(held, rows, strict=True)])
+        _end_attempts(connection, [s.attempt for s in held if s.attempt])
+        add_facts(connection, at, (fact for s in held for fact in _step_facts(s)))
+    return [s.delivery.id for s in held]
+
+
+def _step_facts(step: Step) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    d = step.delivery
+    body = {"reason": d.reason, "detail": d.detail, "note": step.note, "url": d.url, "doubtful": d.doubtful}
+    return [(f"delivery.{state}", d.id, {k: v for k, v in body.items() if v}) for state in step.path]
+
+
+def _end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
+    if not ended:
+        return
+    a = t.attempts
+    statement = update(a).where(a.c.delivery == bindparam("key"), a.c.number == bindparam("nth"))
+    statement = statement.values(
+        ended_at=bindparam("to_ended"), result=bindparam("to_result"), reason=bindparam("to_reason"),
+        detail=bindparam("to_detail"),
+    )  # fmt: skip
+    connection.execute(statement, [
+        {"key": x.delivery, "nth": x.number, "to_ended": x.ended_at, "to_result": x.result, "to_reason": x.reason,
+         "to_detail": x.detail}
+        for x in ended
+    ])  # fmt: skip
+
+
+def write_release(
+    connection: Connection, alert: AlertId, person: str, decision: str, at: datetime, *, digest: str = "",
+    reason: str = "",
+) -> int:  # fmt: skip
+    """One person's decision on an alert, counted once; how many named persons have released it now."""
+    row = {"alert": alert, "person": person, "decision": decision, "digest": digest, "reason": reason, "at": at}
+    connection.execute(upsert(connection, t.releases).on_conflict_do_nothing(), row)
+    add_fact(connection, at, f"alert.{decision}_by", alert, person=person, reason=reason)
+    count = select(func.count()).where(t.releases.c.alert == alert, t.releases.c.decision == "release")
+    return int(connection.execute(count).scalar_one())
+
+
+def release_alert(connection: Connection, alert: Alert, at: datetime) -> None:
+    """Let a held alert out: supersede what it replaces, queue its held deliveries."""
+    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state="released", released_at=at))
+    supersede(connection, alert, at)
+    d = t.deliveries.c
+    statement = update(t.deliveries).where(d.alert == alert.id, d.state == DeliveryState.HELD)
+    statement = statement.values(
+        state=DeliveryState.QUEUED, released_at=at, due_at=at, deadline_at=alert.deadline(at), updated_at=at
+    )
+    connection.execute(statement)
+    add_fact(connection, at, "alert.released", alert.id, incident=alert.incident, purpose=alert.purpose)
+
+
+def reject_alert(connection: Connection, alert: Alert, at: datetime) -> None:
+    """End a held alert; its deliveries are cancelled."""
+    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state="rejected"))
+    d = t.deliveries.c
+    ids = connection.execute(select(d.id).where(d.alert == alert.id, d.state.in_(list(UNTRIED)))).scalars().all()
+    _set_state(connection, ids, DeliveryState.CANCELLED, at, reason="cancelled", detail="rejected")
+    add_fact(connection, at, "alert.rejected", alert.id, incident=alert.incident)
+
+
+def as_started(alert: Alert, started: frozenset[str]) -> Alert:
+    """``alert`` with the plan entries of channels in ``started`` beginning as sending."""
+    plan = tuple(replace(p, state=DeliveryState.SENDING) if p.channel in started else p for p in alert.plan)
+    return replace(alert, plan=plan)

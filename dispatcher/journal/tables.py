@@ -1,0 +1,163 @@
+"""The journal's tables. Natural keys everywhere, so that writing twice is harmless; times are microseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware time as a whole number of microseconds, alike on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - its contract
+        """Aware time to microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its contract
+        """Microseconds to aware time in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+facts = Table(
+    "facts", metadata,
+    Column("seq", Integer().with_variant(BigInteger, "postgresql"), primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("ref", String, nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+events = Table(
+    "events", metadata,
+    Column("source", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("incident", String, nullable=False, index=True),
+    Column("digest", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("notes", Text, nullable=False),
+)  # fmt: skip
+
+letters = Table(
+    "letters", metadata,
+    Column("source", String, primary_key=True),
+    Column("sha256", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)  # fmt: skip
+
+incidents = Table(
+    "incidents", metadata,
+    Column("id", String, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("playbook", String),
+    Column("covered", Text, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("place", String, nullable=False),
+    Column("regions", Text, nullable=False),
+    Column("severity", String),
+    Column("facts", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)  # fmt: skip
+
+alerts = Table(
+    "alerts", metadata,
+    Column("id", String, primary_key=True),
+    Column("incident", String, nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("released_at", Instant),
+    Column("rows_written", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+
+releases = Table(
+    "releases", metadata,
+    Column("alert", String, primary_key=True),
+    Column("person", String, primary_key=True),
+    Column("decision", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)  # fmt: skip
+
+deliveries = Table(
+    "deliveries", metadata,
+    Column("id", String, primary_key=True),
+    Column("alert", String, nullable=False, index=True),
+    Column("channel", String, nullable=False),
+    Column("incident", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("text", String, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("due_at", Instant),
+    Column("deadline_at", Instant),
+    Column("released_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("doubtful", Boolean, nullable=False),
+    Column("follows", Boolean, nullable=False),
+    Column("provider_id", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("reason", String),
+    Column("detail", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("deliveries_by_lane", "incident", "channel"),
+    Index("deliveries_by_state", "state"),
+)  # fmt: skip
+
+attempts = Table(
+    "attempts", metadata,
+    Column("delivery", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("result", String),
+    Column("reason", String),
+    Column("detail", Text, nullable=False),
+)  # fmt: skip
+
+sessions = Table(
+    "sessions", metadata,
+    Column("sha256", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)  # fmt: skip

@@ -1,0 +1,162 @@
+"""The journal's one writer: units of work in, group commits out, one disk flush for all that waited together."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from dispatcher.model.errors import JournalBroken, JournalBusy
+from dispatcher.telemetry import COMMIT, logger
+
+T = TypeVar("T")
+Unit = Callable[[Connection], T]
+
+GROUP_UNITS = 200
+GROUP_SECONDS = 0.005
+
+log = logger("journal")
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    unit: Unit[T]
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: BaseException | None = None
+
+
+class Executor(Protocol):
+    """Runs units of work in the order they came; the answer comes after the commit."""
+
+    def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Queue ``unit``; the future ends after its commit, or with its own error, `JournalBusy` or `JournalBroken`."""
+
+    def close(self) -> None:
+        """Finish what is queued and stop."""
+
+
+def run_group(engine: Engine, jobs: list[_Job[Any]]) -> None:
+    """Run ``jobs`` in one transaction, each in its own savepoint; raises what the commit raises."""
+    with engine.connect() as connection, connection.begin():
+        for job in jobs:
+            try:
+                with connection.begin_nested():
+                    job.result = job.unit(connection)
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one bad unit must not fail its neighbours
+                job.error = error
+
+
+def translated(error: DBAPIError) -> JournalBusy | JournalBroken:
+    """Full or busy can pass by itself; after any other I/O error nobody knows what is on disk."""
+    text = str(error.orig)
+    if "full" in text or "locked" in text or "busy" in text:
+        return JournalBusy(text)
+    return JournalBroken(text)
+
+
+class InlineExecutor:
+    """Runs each unit at once on the caller's thread: for simulation and tests on a virtual clock."""
+
+    def __init__(self, engine: Engine, on_commit: Callable[[], None] = lambda: None) -> None:
+        """``on_commit`` is called after every commit."""
+        self._engine, self._on_commit = engine, on_commit
+
+    def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Run ``unit`` now."""
+        job: _Job[T] = _Job(unit, asyncio.get_running_loop().create_future())
+        try:
+            run_group(self._engine, [job])
+        except DBAPIError as error:
+            job.error = translated(error)
+        _settle([job])
+        self._on_commit()
+        return job.future
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+
+class ThreadExecutor:
+    """One thread that owns the only writing connection; whatever waits is committed together."""
+
+    def __init__(
+        self, engine: Engine, loop: asyncio.AbstractEventLoop,
+        on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """``on_commit`` and ``on_broken`` are called on the event loop's thread."""
+        self._engine, self._loop = engine, loop
+        self._on_commit, self._on_broken = on_commit, on_broken
+        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Queue ``unit``."""
+        job: _Job[T] = _Job(unit, self._loop.create_future())
+        self._queue.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued, then end the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            jobs, last = self._gather(job)
+            self._commit(jobs)
+            if last:
+                return
+
+    def _gather(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+        """``first`` and whatever else waits, without waiting for more."""
+        jobs, limit = [first], time.monotonic() + GROUP_SECONDS
+        while len(jobs) < GROUP_UNITS and time.monotonic() < limit:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
+
+    def _commit(self, jobs: list[_Job[Any]]) -> None:
+        started = time.perf_counter()
+        try:
+            run_group(self._engine, jobs)
+        except DBAPIError as error:
+            self._fail(jobs, translated(error))
+        COMMIT.observe(time.perf_counter() - started)
+        self._loop.call_soon_threadsafe(self._done, jobs)
+
+    def _fail(self, jobs: list[_Job[Any]], error: JournalBusy | JournalBroken) -> None:
+        log.error("commit_failed", error=str(error), units=len(jobs))
+        for job in jobs:
+            job.error = error
+        if isinstance(error, JournalBroken):
+            self._loop.call_soon_threadsafe(self._on_broken, error)
+
+    def _done(self, jobs: list[_Job[Any]]) -> None:
+        _settle(jobs)
+        self._on_commit()
+
+
+def _settle(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)

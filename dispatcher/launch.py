@@ -1,0 +1,122 @@
+"""From a journaled plan to deliveries on their way: permits before the commit, rows and first bytes right after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from dispatcher.journal import store
+from dispatcher.journal.base import Journal
+from dispatcher.model.alert import Alert
+from dispatcher.model.channel import ChannelId, ChannelProfile
+from dispatcher.model.delivery import AlertId, Delivery, DeliveryState
+from dispatcher.model.errors import JournalBusy
+from dispatcher.permits import Grant, Permits
+from dispatcher.telemetry import logger
+
+log = logger("launch")
+
+BATCH = 200
+BUSY_PAUSE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A delivery on its way, with the frozen alert that holds its text."""
+
+    delivery: Delivery
+    alert: Alert
+
+
+class Outbox(Protocol):
+    """Who carries deliveries out: the worker, or a test."""
+
+    def start(self, outgoing: Sequence[Outgoing]) -> None:
+        """Carry out now what is journaled as sending and holds its permits."""
+
+    def enqueue(self, outgoing: Sequence[Outgoing]) -> None:
+        """Carry out what is queued when it is due and gets its permits."""
+
+
+class Launch:
+    """Takes permits for a plan, writes its rows, hands it to the outbox."""
+
+    def __init__(
+        self, journal: Journal, permits: Permits, profiles: Mapping[ChannelId, ChannelProfile], outbox: Outbox
+    ) -> None:
+        """``profiles`` names the channels that permits are taken for."""
+        self._journal, self._permits, self._profiles, self._outbox = journal, permits, profiles, outbox
+        self._writing: dict[AlertId, asyncio.Task[None]] = {}
+
+    @contextmanager
+    def boarding(self, alerts: Iterable[Alert]) -> Iterator[tuple[Alert, ...]]:
+        """``alerts`` with every channel that gets its permits now beginning as sending, the rest staying queued.
+
+        What has not left by `go` when the block ends gives its permits back: its plan was not written.
+        """
+        boarded = tuple(self._board(alert) for alert in alerts)
+        try:
+            yield boarded
+        finally:
+            for alert in boarded:
+                if alert.id not in self._writing:
+                    self._unboard(alert)
+
+    def _board(self, alert: Alert) -> Alert:
+        started = set()
+        for planned in alert.plan:
+            if planned.state is DeliveryState.QUEUED:
+                delivery, profile = alert.delivery(planned, None), self._profiles[planned.channel]
+                if self._permits.take(delivery, profile) is Grant.YES:
+                    started.add(planned.channel)
+        return store.as_started(alert, frozenset(started))
+
+    def _unboard(self, alert: Alert) -> None:
+        for planned in alert.plan:
+            if planned.state is DeliveryState.SENDING:
+                self._permits.give_back(alert.delivery(planned, None), self._profiles[planned.channel])
+
+    def go(self, alert: Alert, released_at: datetime | None) -> None:
+        """The plan is on disk: its rows follow, what is boarded leaves now, the rest queues."""
+        self._writing[alert.id] = asyncio.create_task(self._write_rows(alert, released_at))
+        outgoing = [Outgoing(alert.delivery(planned, released_at), alert) for planned in alert.plan]
+        self._outbox.start([o for o in outgoing if o.delivery.state is DeliveryState.SENDING])
+        self._outbox.enqueue([o for o in outgoing if o.delivery.state is DeliveryState.QUEUED])
+
+    def queue(self, outgoing: Sequence[Outgoing]) -> None:
+        """Hand on what a person's decision made ours to send."""
+        self._outbox.enqueue(outgoing)
+
+    async def rows_written(self, alert: AlertId) -> None:
+        """Wait until the rows of ``alert`` are on disk; at once where they are already."""
+        task = self._writing.get(alert)
+        if task is not None:
+            await asyncio.shield(task)
+
+    async def _write_rows(self, alert: Alert, released_at: datetime | None) -> None:
+        try:
+            while True:
+                if await self._try_rows(alert, released_at):
+                    return
+                await asyncio.sleep(BUSY_PAUSE)
+        finally:
+            del self._writing[alert.id]
+
+    async def _try_rows(self, alert: Alert, released_at: datetime | None) -> bool:
+        """All batches into the writer at once, so that they lie before any result of theirs."""
+        batches = [alert.plan[at : at + BATCH] for at in range(0, len(alert.plan), BATCH)]
+        units = [partial(store.write_rows, alert=alert, planned=b, released_at=released_at) for b in batches]
+        writes = [self._journal.write(unit) for unit in units]
+        writes.append(self._journal.write(partial(store.finish_rows, alert=alert.id)))
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors and not isinstance(errors[0], JournalBusy):
+            raise errors[0]
+        if errors:
+            log.warning("rows_wait", alert=alert.id, error=str(errors[0]))
+        return not errors

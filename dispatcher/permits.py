@@ -1,0 +1,95 @@
+"""What a delivery needs before it may leave, held in memory: a free lane, a slot of its origin, its credential's consent.
+
+And the fence: raised for an incident before its end is journaled, checked right before a request head is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dispatcher.model.channel import ChannelProfile
+from dispatcher.model.delivery import Delivery, IncidentId, Lane
+from dispatcher.model.errors import Fenced
+
+ORIGIN_SLOTS = 64
+ALL_SLOTS = 2_000
+
+
+class Grant(StrEnum):
+    """The answer to a delivery that wants to leave."""
+
+    YES = "yes"
+    LANE = "lane"  # an earlier text of its lane is on its way
+    ORIGIN = "origin"  # its origin is busy
+    CREDENTIAL = "credential"  # the provider told its credential to wait
+
+
+@dataclass(slots=True)
+class Permits:
+    """Counts what is on its way. All methods are synchronous and called on the event loop."""
+
+    origin_slots: int = ORIGIN_SLOTS
+    all_slots: int = ALL_SLOTS
+    monotonic: Callable[[], float] = time.monotonic
+    _lanes: set[Lane] = field(default_factory=set)
+    _origins: Counter[str] = field(default_factory=Counter)
+    _wait_until: dict[str, float] = field(default_factory=dict)
+
+    def take(self, delivery: Delivery, profile: ChannelProfile) -> Grant:
+        """Take every permit at once, or none."""
+        if delivery.lane in self._lanes:
+            return Grant.LANE
+        if self.waits_for(profile) > 0:
+            return Grant.CREDENTIAL
+        if self._origins[profile.origin] >= self.origin_slots or len(self._lanes) >= self.all_slots:
+            return Grant.ORIGIN
+        self._lanes.add(delivery.lane)
+        self._origins[profile.origin] += 1
+        return Grant.YES
+
+    def give_back(self, delivery: Delivery, profile: ChannelProfile) -> None:
+        """Return what `take` granted."""
+        self._lanes.discard(delivery.lane)
+        self._origins[profile.origin] -= 1
+
+    def hold(self, profile: ChannelProfile, seconds: float) -> None:
+        """A provider's Retry-After: no delivery on that credential before it is over."""
+        until = self.monotonic() + seconds
+        self._wait_until[profile.credential] = max(until, self._wait_until.get(profile.credential, 0.0))
+
+    def waits_for(self, profile: ChannelProfile) -> float:
+        """Seconds until the credential of ``profile`` may be used again; 0 where it may now."""
+        return max(0.0, self._wait_until.get(profile.credential, 0.0) - self.monotonic())
+
+
+@dataclass(slots=True)
+class Fence:
+    """The highest revision of each incident that was ended: no text of an earlier one starts to leave."""
+
+    _revisions: dict[IncidentId, int] = field(default_factory=dict)
+
+    def put_up(self, incident: IncidentId, revision: int) -> int | None:
+        """Stop every text before ``revision``; what stood there before, for `put_back`."""
+        before = self._revisions.get(incident)
+        self._revisions[incident] = max(revision, before or 0)
+        return before
+
+    def put_back(self, incident: IncidentId, before: int | None) -> None:
+        """Undo `put_up`: the end did not come to be."""
+        if before is None:
+            self._revisions.pop(incident, None)
+        else:
+            self._revisions[incident] = before
+
+    def stops(self, delivery: Delivery) -> bool:
+        """Whether an end forbids this delivery's text."""
+        return delivery.revision < self._revisions.get(delivery.incident, 0)
+
+    def check(self, delivery: Delivery) -> None:
+        """Raise `Fenced` where `stops` says so."""
+        if self.stops(delivery):
+            raise Fenced(delivery.id)

@@ -1,0 +1,250 @@
+"""THE ROAD: `receive` (an event came), `deliver` (a delivery goes out), `command` (a person decided something).
+
+::
+
+    Inbound ─ parse ─ plan ─ one transaction ─ ack + receipt ─ worker ─ fence ─ channel ─ decide ─ journal
+               pure    pure   event+alert+plan   source forgets          first byte   pure
+
+Serial for one incident, parallel for all others. Nothing is acknowledged before it is on disk; nothing leaves before
+its attempt is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from weakref import WeakValueDictionary
+
+from dispatcher.channels.base import Channel, Unsupported
+from dispatcher.channels.departure import departing
+from dispatcher.clock import Clock
+from dispatcher.decisions import Decisions
+from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.journal import queries, store
+from dispatcher.journal.base import Journal
+from dispatcher.journal.batch import StepBatch
+from dispatcher.journal.store import Entry, IncidentRow, Letter, Recorded, Stale, Step
+from dispatcher.launch import Launch, Outgoing
+from dispatcher.model.alert import Alert, post_for
+from dispatcher.model.channel import ChannelId, ChannelProfile, Power
+from dispatcher.model.command import Command, Confirm, Reject, Release, Resend, Speak
+from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result, Verb
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import Fenced, Unreadable
+from dispatcher.model.incident import IncidentEvent, IncidentHistory, parse_event
+from dispatcher.permits import Fence, Permits
+from dispatcher.plan.compose import Cause, Page, Plan, compose_page, plan_event
+from dispatcher.plan.policy import person_of
+from dispatcher.plan.retry import decide
+from dispatcher.recovery import settled
+from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
+
+log = logger("pipeline")
+
+ATTEMPT_SECONDS = 15.0
+
+
+class Pipeline:
+    """The road of one deployment. Everything it touches is handed in."""
+
+    def __init__(
+        self, *, journal: Journal, deployment: Deployment, channels: Mapping[ChannelId, Channel], launch: Launch,
+        steps: StepBatch, permits: Permits, fence: Fence, clock: Clock, rng: random.Random,
+    ) -> None:  # fmt: skip
+        """``channels`` are connected; ``launch`` leads to the worker."""
+        self.journal, self.deployment, self.channels = journal, deployment, channels
+        self.launch, self.permits, self.fence = launch, permits, fence
+        self.clock, self.rng, self.steps = clock, rng, steps
+        self.decisions = Decisions(journal=journal, deployment=deployment, launch=launch, fence=fence, clock=clock)
+        self._locks: WeakValueDictionary[IncidentId, asyncio.Lock] = WeakValueDictionary()
+
+    async def receive(self, inbound: Inbound) -> Receipt:
+        """An event came: read it, plan it, write it down; then, and only then, let its source forget it.
+
+        Raises `JournalBusy` where nothing could be written: nothing is acknowledged, the caller tries again.
+        """
+        now = self.clock.now()
+        try:
+            event = _read(inbound, now)
+        except Unreadable as error:
+            receipt = await self._bury(inbound, error, now)
+        else:
+            async with self._serial(event.incident):
+                receipt = await self._take_in(event, inbound, now)
+        inbound.ack()
+        inbound.reply(receipt)
+        EVENTS.labels(inbound.source, receipt.state).inc()
+        return receipt
+
+    async def deliver(self, outgoing: Outgoing) -> Outgoing | None:
+        """A delivery goes out once. What comes back is to be tried again when it is due; None is the end of it.
+
+        The attempt is on disk already. Never raises on what a channel or a provider does, only on cancellation.
+        """
+        delivery, profile = outgoing.delivery, self.deployment.channels[outgoing.delivery.channel]
+        outcome = await self._attempt(outgoing, profile)
+        now, ended = self.clock.now(), self.fence.stops(delivery)
+        decision = decide(delivery, outcome, profile, now=now, rng=self.rng, ended=ended)
+        if outcome.retry_after is not None:
+            self.permits.hold(profile, outcome.retry_after.total_seconds())
+        after = settled(delivery, outcome, decision)
+        attempt = Attempt(
+            delivery=delivery.id, number=delivery.attempts, started_at=now, ended_at=now, result=outcome.result,
+            reason=outcome.reason, detail=outcome.detail,
+        )  # fmt: skip
+        await self.launch.rows_written(delivery.alert)
+        await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note))
+        _count(after, outcome)
+        return Outgoing(after, outgoing.alert) if after.state is DeliveryState.QUEUED else None
+
+    async def command(self, command: Command) -> str:
+        """A person decided something: it is written with their name, then it happens.
+
+        Returns the id of the alert or delivery concerned. Raises `CommandError` where it cannot be done.
+        """
+        match command:
+            case Speak():
+                async with self._serial(command.incident):
+                    return await self.decisions.speak(command)
+            case Release() | Reject():
+                async with self._serial(await self.decisions.incident_of(command.alert)):
+                    return await self.decisions.decide_held(command)
+            case Confirm() | Resend():
+                return await self.decisions.move(command)
+
+    async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
+        while True:
+            history = await self.journal.read(partial(queries.history, incident=event.incident))
+            plan = plan_event(event, self.deployment, history, now)
+            try:
+                recorded = await self._write_plan(event, inbound, plan, history, now)
+            except Stale:
+                continue
+            if recorded.state == "conflict":
+                await self._page(Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",)), inbound, now)
+            error = plan.notes[-1] if recorded.state == "refused" else ""
+            return _receipt(inbound, event.id, recorded, error)
+
+    async def _write_plan(
+        self, event: IncidentEvent, inbound: Inbound, plan: Plan, history: IncidentHistory, now: datetime
+    ) -> Recorded:
+        """One transaction for the event and all it leads to; its first deliveries leave right after the commit."""
+        alerts = [plan.alert] if plan.alert else []
+        alerts += self._pages(plan.pages, inbound.payload, f"{event.source}/{event.id}", now)
+        person = person_of(event.source)
+        with self.launch.boarding(alerts) as boarded:
+            entry = Entry(
+                event=event, payload=inbound.payload, received_at=now, state=plan.state, notes=plan.notes,
+                revision=history.revision, incident=_incident_row(event, plan, history), alerts=boarded,
+                people=((plan.alert.id, person),) if plan.alert and person else (),
+            )  # fmt: skip
+            recorded = await self.journal.write(partial(store.record_event, entry=entry))
+            if recorded.state == plan.state:
+                for alert in boarded:
+                    self.launch.go(alert, None if alert.held else now)
+        return recorded
+
+    async def _bury(self, inbound: Inbound, error: Unreadable, now: datetime) -> Receipt:
+        """A dead letter: kept as it came, acknowledged, and a person told at once."""
+        cause = Cause.RETAINED if inbound.retained else Cause.UNREADABLE
+        pages = self._pages(
+            (Page(cause, (str(error), f"from {inbound.source}")),), inbound.payload, _page_key(inbound), now
+        )
+        with self.launch.boarding(pages) as boarded:
+            letter = Letter(
+                source=inbound.source, payload=inbound.payload, reason=str(error), received_at=now, pages=boarded
+            )
+            recorded = await self.journal.write(partial(store.record_letter, letter=letter))
+            if recorded.state == "unreadable":
+                for page in boarded:
+                    self.launch.go(page, now)
+        return _receipt(inbound, "", recorded, str(error))
+
+    async def _page(self, page: Page, inbound: Inbound, now: datetime) -> None:
+        """Page on its own, for what is known only after the commit; the same bytes page once."""
+        pages = self._pages((page,), inbound.payload, _page_key(inbound), now)
+        with self.launch.boarding(pages) as boarded:
+            for alert in boarded:
+                if await self.journal.write(partial(store.write_page, page=alert)):
+                    self.launch.go(alert, now)
+
+    def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime) -> list[Alert]:
+        for page in pages:
+            PAGES.labels(page.cause).inc()
+            log.warning("page", cause=page.cause, lines=page.lines)
+        composed = (compose_page(page, raw, self.deployment, now, key) for page in pages)
+        return [alert for alert in composed if alert is not None]
+
+    def _serial(self, incident: IncidentId) -> asyncio.Lock:
+        lock = self._locks.get(incident)
+        if lock is None:
+            lock = self._locks[incident] = asyncio.Lock()
+        return lock
+
+    async def _attempt(self, outgoing: Outgoing, profile: ChannelProfile) -> Outcome:
+        """One try, bounded by the deadline; the fence is checked right before the first byte."""
+        delivery = outgoing.delivery
+        repeat = delivery.doubtful and Power.KEY not in profile.powers
+        post = post_for(outgoing.alert, delivery, repeat=repeat)
+        channel = self.channels[delivery.channel]
+        with departing(partial(self.fence.check, delivery)) as departure:
+            try:
+                async with asyncio.timeout(self._seconds_left(delivery)):
+                    if repeat and Power.FIND in profile.powers:
+                        found = await channel.find(post)
+                        if isinstance(found, Outcome) and found.result is Result.VISIBLE:
+                            return found
+                    verbs = {Verb.POST: channel.send, Verb.EDIT: channel.edit, Verb.DELETE: channel.delete}
+                    answer = await verbs[delivery.verb](post)
+            except Fenced:
+                return Outcome(result=Result.NEVER_LEFT, reason=Reason.CANCELLED)
+            except TimeoutError:
+                result = Result.IN_DOUBT if departure.left else Result.TEMPORARY
+                return Outcome(result=result, reason=Reason.TIMEOUT, detail="the attempt's time was over")
+            except Exception as error:  # a bug in one channel must not stop the others
+                log.exception("channel_bug", channel=delivery.channel)
+                result = Result.IN_DOUBT if departure.left else Result.PERMANENT
+                return Outcome(result=result, reason=Reason.INTERNAL, detail=type(error).__name__)
+        if isinstance(answer, Unsupported):
+            return Outcome(result=Result.PERMANENT, reason=Reason.REJECTED, detail=f"no verb {answer.verb}")
+        return answer
+
+    def _seconds_left(self, delivery: Delivery) -> float:
+        left = (delivery.deadline_at - self.clock.now()).total_seconds() if delivery.deadline_at else ATTEMPT_SECONDS
+        return max(0.1, min(ATTEMPT_SECONDS, left))
+
+
+def _read(inbound: Inbound, now: datetime) -> IncidentEvent:
+    if inbound.retained:
+        raise Unreadable("a retained message never triggers anything")
+    return parse_event(inbound.payload, source=inbound.source, received_at=now)
+
+
+def _page_key(inbound: Inbound) -> str:
+    return f"{inbound.source}/{inbound.sha256}"
+
+
+def _receipt(inbound: Inbound, event: str, recorded: Recorded, error: str) -> Receipt:
+    return Receipt(inbound.source, event, inbound.sha256, recorded.state, recorded.number, error)
+
+
+def _incident_row(event: IncidentEvent, plan: Plan, history: IncidentHistory) -> IncidentRow | None:
+    """What the incident looks like after the plan; None where the plan does not touch it."""
+    if plan.open is None:
+        return None
+    speech = plan.speech
+    return IncidentRow(
+        open=plan.open, kind=event.kind if history.revision == 0 else history.kind, place=event.place or history.place,
+        playbook=speech.playbook.id if speech else history.playbook, covered=speech.covers if speech else (),
+        regions=tuple(dict.fromkeys([*history.regions, *(speech.regions if speech else ())])),
+        severity=speech.severity if speech else history.severity, facts={**history.facts, **event.facts},
+    )  # fmt: skip
+
+
+def _count(delivery: Delivery, outcome: Outcome) -> None:
+    ATTEMPTS.labels(delivery.channel, outcome.result, outcome.reason or "").inc()
+    if delivery.state.ended:
+        DELIVERIES.labels(delivery.channel, delivery.state).inc()

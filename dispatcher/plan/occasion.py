@@ -1,0 +1,74 @@
+"""What is to be said on which occasion, in whose voice, and the names that templates may use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dispatcher.model.alert import Purpose
+from dispatcher.model.cap import Realm
+from dispatcher.model.channel import ChannelProfile, TextLimit
+from dispatcher.model.deployment import Sender
+from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT, clean
+from dispatcher.model.playbook import Playbook
+from dispatcher.plan.phrases import place_of
+
+# Names that every template may use, beside the facts its playbook declares.
+PROVIDED = frozenset({
+    "place", "regions", "region_names", "time", "date", "next_update", "sender", "hotline", "website",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What decides how a text reads on a channel: channels with the same voice say the same text."""
+
+    limit: TextLimit
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """What is to be said, and when. ``now`` is aware and in the deployment's time zone; ``name`` names an update.
+
+    ``public_only`` keeps facts back that are not declared public: no person reads the text before it goes out.
+    """
+
+    purpose: Purpose
+    playbook: Playbook
+    place: str
+    region_names: tuple[str, ...]
+    facts: Mapping[str, Any]
+    now: datetime
+    sender: Sender
+    realm: Realm
+    code: str
+    public_only: bool
+    name: str = ""
+
+
+def voice_of(profile: ChannelProfile, playbook: Playbook | None = None) -> Voice:
+    """How ``profile`` speaks: its own languages, as far as ``playbook`` has them, else all that the playbook has."""
+    spoken = playbook.languages if playbook else profile.languages or ("de", "en")
+    own = tuple(language for language in profile.languages if language in spoken)
+    return Voice(profile.limit, own or spoken)
+
+
+def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[str, object]:
+    """What templates may name, in one language, no longer than events may be; ``facts`` are already written out."""
+    names, now, playbook = occasion.region_names, occasion.now, occasion.playbook
+    following = now.astimezone(UTC) + playbook.next_update if playbook.next_update else None
+    return {
+        **facts,
+        "place": clean(occasion.place, MAX_PLACE) or place_of(names, language, MAX_PLACE),
+        "regions": place_of(names, language, MAX_TEXT),
+        "region_names": names[:MAX_LIST],
+        "time": f"{now:%H:%M}",
+        "date": f"{now:%d.%m.%Y}",
+        "next_update": f"{following.astimezone(now.tzinfo):%H:%M}" if following else "",
+        "sender": occasion.sender.name,
+        "hotline": occasion.sender.hotline,
+        "website": occasion.sender.website,
+    }

@@ -1,0 +1,214 @@
+"""Finished texts: one for each distinct voice, whole, within its limit, always with the code, never cut.
+
+A post is made of language blocks in the channel's order, each a headline and a body, and a closing line that says who
+speaks, as of when, and the code we find our own post by. Whatever goes wrong on the way, something true goes out: a form
+with fewer languages, a shorter form, and in the end a minimal text that needs no template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+from dispatcher.model.alert import Purpose, Text, TextSet
+from dispatcher.model.cap import Realm
+from dispatcher.model.channel import TextLimit
+from dispatcher.plan.facts import disclosed
+from dispatcher.plan.occasion import PROVIDED, Occasion, Voice, values, voice_of
+from dispatcher.plan.phrases import BLOCK, EXERCISE, phrases
+from dispatcher.plan.templates import TemplateFailed, TemplateRefused, compile_template
+
+__all__ = [
+    "Block", "NothingFits", "Occasion", "Rendered", "Voice", "render_page", "render_texts", "shortest", "voice_of",
+]  # fmt: skip
+
+Form = Literal["long", "short"]
+
+
+class NothingFits(ValueError):
+    """Not even the minimal text is within a channel's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Texts by voice. ``degraded``: somewhere a minimal text stands in; ``notes`` say why, and what was left out."""
+
+    texts: Mapping[Voice, TextSet]
+    degraded: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One language's part of a post."""
+
+    language: str
+    headline: str
+    body: str
+
+
+def render_texts(occasion: Occasion, voices: Iterable[Voice]) -> Rendered:
+    """The texts of an occasion; raises `NothingFits` for a voice with less than about 160 units."""
+    speaker = _Speaker(occasion)
+    texts = {voice: speaker.text_set(voice) for voice in dict.fromkeys(voices)}
+    return Rendered(texts, speaker.degraded, tuple(speaker.notes))
+
+
+def shortest(occasion: Occasion, voice: Voice) -> Text:
+    """The last text before the minimal one, as a repetition, which is longest: where this fits, a template speaks."""
+    speaker = _Speaker(occasion)
+    return speaker.framed([speaker.block(occasion.purpose, voice.languages[0], "short")], repeated=True)
+
+
+def render_page(
+    headline: str, lines: Sequence[str], raw: str, voices: Iterable[Voice], *, realm: Realm, code: str
+) -> Mapping[Voice, TextSet]:
+    """A page for staff: ``headline``, ``lines`` and the ``raw`` text it is about, which may be cut, with a mark.
+
+    Raises `NothingFits` for a voice that has no room for more than marks and code.
+    """
+    visible = "".join(char if char.isprintable() or char == "\n" else "�" for char in raw)
+    said = "\n".join([headline, *lines]) + (f"\n\n{visible}" if visible else "")
+    return {voice: _page(headline, said, voice, realm, code) for voice in dict.fromkeys(voices)}
+
+
+class _Speaker:
+    """Finds the words for one occasion, renders each block once and keeps notes of what went wrong."""
+
+    def __init__(self, occasion: Occasion) -> None:
+        self.occasion = occasion
+        self.specs = occasion.playbook.fact_specs(occasion.name)
+        self.facts, notes = disclosed(self.specs, occasion.facts, public_only=occasion.public_only, now=occasion.now)
+        self.notes = dict.fromkeys(notes)
+        self.degraded = False
+        self.blocks: dict[tuple[Purpose, str, Form], Block] = {}
+
+    def text_set(self, voice: Voice) -> TextSet:
+        follow_up = self._said(voice, self._own(voice))
+        first = self._said(voice, self._complete(voice)) if self.occasion.purpose is Purpose.UPDATE else follow_up
+        return TextSet(first, follow_up, self._said(voice, self._complete(voice), repeated=True))
+
+    def block(self, purpose: Purpose, language: str, form: Form) -> Block:
+        key = (purpose, language, form)
+        if key not in self.blocks:
+            try:
+                self.blocks[key] = self._rendered(purpose, language, form)
+            except (TemplateRefused, TemplateFailed) as error:
+                self._degrade(f"{purpose} {language} {form}: {error}; the minimal text stands in")
+                self.blocks[key] = self._minimal(language)
+        return self.blocks[key]
+
+    def framed(self, blocks: list[Block], *, repeated: bool, signed: bool = True) -> Text:
+        """A whole post: marks, blocks, closing line."""
+        occasion, languages = self.occasion, tuple(block.language for block in blocks)
+        as_of = phrases(languages[0]).as_of.format(time=f"{occasion.now:%H:%M}")
+        closing = " · ".join([*([occasion.sender.name] if signed else []), as_of, occasion.code])
+        said = BLOCK.join(f"{block.headline}\n\n{block.body}" for block in blocks)
+        marks = _marks(occasion.realm, languages, repeated=repeated)
+        return Text(": ".join([*marks, blocks[0].headline]), _dressed(said, closing, occasion.realm, marks), languages)
+
+    def _rendered(self, purpose: Purpose, language: str, form: Form) -> Block:
+        name = self.occasion.name if purpose is Purpose.UPDATE else ""
+        template = self.occasion.playbook.templates(purpose, name)[language]
+        names, filled = PROVIDED.union(self.specs), values(self.occasion, language, self.facts)
+        headline = compile_template(template.headline, names).render(filled)
+        body = compile_template(getattr(template, form), names).render(filled)
+        if not headline or not body:
+            raise TemplateFailed("says nothing")
+        return Block(language, headline.replace("\n", " "), body)
+
+    def _minimal(self, language: str) -> Block:
+        word, body = phrases(language).minimal[self.occasion.purpose]
+        place = values(self.occasion, language, {})["place"]
+        return Block(language, f"{word}: {self.occasion.playbook.title}, {place}".removesuffix(", "), body)
+
+    def _said(self, voice: Voice, variants: Iterable[list[Block]], *, repeated: bool = False) -> Text:
+        for blocks in variants:
+            text = self.framed(blocks, repeated=repeated)
+            if voice.limit.fits(text.body):
+                return text
+        self._degrade(f"no form fits {voice.limit.size} {voice.limit.unit}; the minimal text stands in")
+        return self._least(voice, repeated=repeated)
+
+    def _least(self, voice: Voice, *, repeated: bool) -> Text:
+        """The minimal text: in fewer and fewer languages, in the end without place, title and sender."""
+        for languages in _fewer(voice.languages):
+            text = self.framed([self._minimal(language) for language in languages], repeated=repeated)
+            if voice.limit.fits(text.body):
+                return text
+        language = voice.languages[0]
+        bare = Block(language, *phrases(language).minimal[self.occasion.purpose])
+        text = self.framed([bare], repeated=repeated, signed=False)
+        if voice.limit.fits(text.body):
+            return text
+        raise NothingFits(f"{voice.limit.size} {voice.limit.unit} hold no text at all")
+
+    def _own(self, voice: Voice) -> Iterator[list[Block]]:
+        for languages, form in _forms(voice.languages):
+            yield [self.block(self.occasion.purpose, language, form) for language in languages]
+
+    def _complete(self, voice: Voice) -> Iterator[list[Block]]:
+        """For who has heard nothing yet: an update comes with the alert it is about, where both fit."""
+        if self.occasion.purpose is not Purpose.UPDATE:
+            return self._own(voice)
+        both = (
+            [self._with_alert(language, form) for language in languages] for languages, form in _forms(voice.languages)
+        )
+        return chain(both, self._own(voice))
+
+    def _with_alert(self, language: str, form: Form) -> Block:
+        alert, update = self.block(Purpose.ALERT, language, form), self.block(Purpose.UPDATE, language, form)
+        return Block(language, alert.headline, f"{alert.body}\n\n{update.headline}\n\n{update.body}")
+
+    def _degrade(self, note: str) -> None:
+        self.degraded = True
+        self.notes[note] = None
+
+
+def _fewer(languages: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (languages[:count] for count in range(len(languages), 0, -1))
+
+
+def _forms(languages: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Form]]:
+    """All languages long, all short, then one language fewer each time."""
+    both: tuple[Form, Form] = ("long", "short")
+    return ((some, form) for some in _fewer(languages) for form in both)
+
+
+def _page(headline: str, said: str, voice: Voice, realm: Realm, code: str) -> TextSet:
+    def text(*, repeated: bool) -> Text:
+        marks = _marks(realm, voice.languages, repeated=repeated)
+        missing = phrases(voice.languages[0]).missing
+        body = _shortened(said, missing, voice.limit, lambda said: _dressed(said, code, realm, marks))
+        return Text(": ".join([*marks, headline]), body, voice.languages)
+
+    page = text(repeated=False)
+    return TextSet(page, page, text(repeated=True))
+
+
+def _shortened(text: str, missing: str, limit: TextLimit, dressed: Callable[[str], str]) -> str:
+    """``text``, dressed; or as much of its beginning as fits, with the number of characters that are ``missing``."""
+    if limit.fits(whole := dressed(text)):
+        return whole
+    fitting, kept, over = "", -1, min(len(text), limit.size)
+    while over - kept > 1:
+        middle = (kept + over) // 2
+        tried = dressed(f"{text[:middle].rstrip()} {missing.format(count=len(text) - middle)}".strip())
+        fitting, kept, over = (tried, middle, over) if limit.fits(tried) else (fitting, kept, middle)
+    if not fitting:
+        raise NothingFits(f"{limit.size} {limit.unit} hold no page at all")
+    return fitting
+
+
+def _marks(realm: Realm, languages: tuple[str, ...], *, repeated: bool) -> list[str]:
+    """What a text says before anything else."""
+    mark = [EXERCISE] if realm is Realm.EXERCISE else []
+    return mark + ([" / ".join(phrases(language).repeated for language in languages)] if repeated else [])
+
+
+def _dressed(said: str, closing: str, realm: Realm, marks: list[str]) -> str:
+    """The whole post: marks, what is said, the closing line, and in an exercise its mark once more."""
+    end = [closing, EXERCISE] if realm is Realm.EXERCISE else [closing]
+    return "\n\n".join([*(["\n".join(marks)] if marks else []), said, "\n".join(end)])

@@ -1,0 +1,87 @@
+"""After a start: what a crash cut off is rebuilt, every doubt gets its decision, what is queued comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+from functools import partial
+
+from dispatcher.clock import Clock
+from dispatcher.journal import queries, store
+from dispatcher.journal.base import Journal
+from dispatcher.journal.batch import StepBatch
+from dispatcher.journal.store import Step
+from dispatcher.launch import Outgoing
+from dispatcher.model.delivery import Delivery, DeliveryState, Outcome, Reason, Result
+from dispatcher.model.deployment import Deployment
+from dispatcher.permits import Fence
+from dispatcher.plan.retry import Decision, decide
+from dispatcher.telemetry import logger
+
+log = logger("recovery")
+
+_STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the daemon stopped while sending")
+_ENDED = Decision((DeliveryState.SUPERSEDED,), Reason.CANCELLED, note="its incident has ended")
+_GONE = Decision((DeliveryState.FAILED,), Reason.REJECTED, note="its channel is not configured any more")
+_EXPIRED = Decision((DeliveryState.EXPIRED,), Reason.EXPIRED)
+
+
+def settled(delivery: Delivery, outcome: Outcome, decision: Decision) -> Delivery:
+    """``delivery`` moved along the decision's path, with what the outcome taught."""
+    never_left = outcome.result is Result.NEVER_LEFT
+    for state in decision.path:
+        delivery = delivery.move(state, never_left=never_left)
+    return replace(
+        delivery, reason=decision.reason, detail=outcome.detail or decision.note, doubtful=decision.doubtful,
+        due_at=decision.due_at or delivery.due_at, provider_id=outcome.provider_id or delivery.provider_id,
+        url=outcome.url or delivery.url,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Decisions about deliveries that are not made by an attempt: at a start, and when their time is over."""
+
+    journal: Journal
+    deployment: Deployment
+    steps: StepBatch
+    fence: Fence
+    clock: Clock
+    rng: random.Random
+
+    async def run(self) -> list[Outgoing]:
+        """Bring the journal to order; every delivery that is queued now."""
+        for record in await self.journal.read(queries.unwritten_alerts):
+            alert, at = record.alert, record.released_at
+            await self.journal.write(partial(store.write_rows, alert=alert, planned=alert.plan, released_at=at))
+            await self.journal.write(partial(store.finish_rows, alert=alert.id))
+        for incident, revision in (await self.journal.read(queries.ended_revisions)).items():
+            self.fence.put_up(incident, revision)
+        found = await self.journal.read(queries.open_deliveries)
+        taken = await asyncio.gather(*(self._take_up(delivery) for delivery, _ in found))
+        log.info("recovered", open=len(found))
+        both = zip(taken, (alert for _, alert in found), strict=True)
+        return [Outgoing(delivery, alert) for delivery, alert in both if delivery.state is DeliveryState.QUEUED]
+
+    async def expire(self, late: list[Outgoing]) -> None:
+        """The time of queued deliveries is over: they end as expired, whatever they waited for."""
+        await asyncio.gather(*(self._settle(one.delivery, _EXPIRED) for one in late))
+
+    async def _take_up(self, delivery: Delivery) -> Delivery:
+        profile = self.deployment.channels.get(delivery.channel)
+        ended = self.fence.stops(delivery)
+        if delivery.state is DeliveryState.SENDING and profile is not None:
+            now = self.clock.now()
+            return await self._settle(delivery, decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended))
+        if profile is None:
+            return await self._settle(delivery, _GONE)
+        return await self._settle(delivery, _ENDED) if ended else delivery
+
+    async def _settle(self, delivery: Delivery, decision: Decision) -> Delivery:
+        """Journal a decision that no attempt led to; the doubt that it had stays marked."""
+        doubtful = delivery.doubtful or decision.doubtful
+        outcome = _STOPPED if decision.doubtful else Outcome(result=Result.ABSENT)
+        after = replace(settled(delivery, outcome, decision), doubtful=doubtful)
+        await self.steps.write(Step(after, decision.path, delivery.state, None, decision.note))
+        return after

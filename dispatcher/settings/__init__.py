@@ -1,0 +1,127 @@
+"""Files in, values out: the whole configuration as one frozen value, with everything wrong in it named by file and line.
+
+What makes a daemon impossible raises; a broken channel or playbook is left out and named, so that the rest can speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispatcher.channels.base import ChannelSettings, Credential
+from dispatcher.console.auth import ConsoleSettings
+from dispatcher.documents import Document, validated
+from dispatcher.intake.mqtt import MqttSettings
+from dispatcher.journal.base import JournalSettings
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.model.playbook import Release
+from dispatcher.plan.library import load_library
+from dispatcher.settings.channels import Territory, load_channels
+from dispatcher.settings.regions import load_regions
+from dispatcher.settings.schema import ChannelsFile, Main, anchored
+from dispatcher.settings.sources import Sources, complaint
+
+WALL = "http://127.0.0.1:8081"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One configuration, as far as it can be used.
+
+    ``problems`` say what was left out, ``warnings`` what works and should not stay so, ``secrets`` which secrets cannot
+    be read on this machine; ``digest`` is the SHA-256 of all files read.
+    """
+
+    deployment: Deployment
+    channels: Mapping[ChannelId, tuple[str, ChannelSettings]]
+    broker: MqttSettings | None
+    journal: JournalSettings
+    console: ConsoleSettings
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    secrets: tuple[Problem, ...]
+    digest: str
+
+
+def load(path: Path, *, wall: str = WALL) -> Loaded:
+    """The configuration whose main file is ``path``; ``wall`` is the base address that ``wall://`` stands for.
+
+    Raises `ConfigurationError` where no daemon could start: the main file, the list of channels or the regions are
+    wrong, or a file that they name cannot be read.
+    """
+    sources = Sources(path)
+    document = sources.yaml(path)
+    main = anchored(validated(document, Main), path.parent)
+    territory = Territory(main.realm, load_regions(main, sources), wall)
+    channels = load_channels(_channel_documents(document, main, sources), territory)
+    profiles = tuple(channels.profiles.values())
+    names = tuple(region.name for region in territory.regions)
+    texts, unread = _playbook_files(main, path, sources)
+    playbooks, broken = load_library(texts, profiles, main.sender.sender, main.realm, region_names=names)
+    deployment = Deployment(
+        realm=main.realm, sender=main.sender.sender, regions=territory.regions, channels=channels.profiles,
+        playbooks=playbooks, timezone=main.timezone, max_age=main.max_age,
+        release_override=Release(main.release_override) if main.release_override else None,
+    )  # fmt: skip
+    return Loaded(
+        deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
+        console=main.console, problems=(*channels.problems, *unread, *broken), warnings=_warnings(document, deployment),
+        secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest,
+    )  # fmt: skip
+
+
+def shipped_playbooks() -> Path:
+    """The folder of the playbooks that come with this program."""
+    return _shipped("_playbooks", "playbooks")
+
+
+def shipped_demo() -> Path:
+    """The main file of the exercise that comes with this program."""
+    return _shipped("_demo", "config/demo") / "dispatcher.yaml"
+
+
+def _shipped(installed: str, checkout: str) -> Path:
+    """A folder inside the installed package or, in a checkout, beside the package."""
+    package = Path(__file__).parent.parent
+    return package / installed if (package / installed).is_dir() else package.parent / checkout
+
+
+def _channel_documents(document: Document, main: Main, sources: Sources) -> list[Document]:
+    if main.channels_file is None:
+        return [document]
+    more = sources.yaml(main.channels_file)
+    validated(more, ChannelsFile)
+    return [document, more]
+
+
+def _playbook_files(main: Main, path: Path, sources: Sources) -> tuple[dict[str, str], list[Problem]]:
+    """The texts of all playbooks: from the folder named, the one beside the main file, or those shipped."""
+    beside = path.parent / "playbooks"
+    folder = main.playbooks or (beside if beside.is_dir() else shipped_playbooks())
+    texts, unread = dict[str, str](), list[Problem]()
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            texts[str(file)] = sources.text(file)
+        except ConfigurationError as error:
+            unread += error.problems
+    if not texts:
+        raise ConfigurationError([*unread, Problem(str(path), None, "playbooks", f"none can be read in {folder}")])
+    return texts, unread
+
+
+def _warnings(document: Document, deployment: Deployment) -> tuple[Problem, ...]:
+    if deployment.staff():
+        return ()
+    message = "no channel has audience: staff, so nobody is paged when something is held, refused or stuck"
+    return (document.problem(("channels",), message, "add one, such as kind: ntfy"),)
+
+
+def _broker_secret(document: Document, broker: MqttSettings | None) -> tuple[Problem, ...]:
+    if broker is None or not (broker.password_file or broker.password_env):
+        return ()
+    file = broker.password_file
+    message = complaint(Credential(token_file=file, token_env=None if file else broker.password_env).reveal)
+    return (document.problem(("broker",), message, "the broker refuses us without it"),) if message else ()

@@ -1,0 +1,168 @@
+"""Channels from entries: each is read on its own, so that a broken one is left out and named while the others speak."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Any, Literal, cast
+
+from pydantic import create_model
+
+from dispatcher.channels.base import ChannelSettings, kinds, load_kind
+from dispatcher.documents import Document, Path, validated
+from dispatcher.model.cap import Realm, Region, RegionId
+from dispatcher.model.channel import ChannelId, ChannelProfile
+from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.settings.schema import ChannelEntry, anchored
+from dispatcher.settings.sources import complaint
+
+_WALL = "wall://"
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """What channels are measured against: the daemon's realm and regions, and the address of the exercise wall."""
+
+    realm: Realm
+    regions: tuple[Region, ...]
+    wall: str
+
+
+@dataclass(slots=True)
+class Channels:
+    """What came of all entries; ``secrets`` are references to secrets that cannot be read on this machine."""
+
+    profiles: dict[ChannelId, ChannelProfile] = field(default_factory=dict)
+    settings: dict[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    secrets: list[Problem] = field(default_factory=list)
+
+
+def load_channels(documents: Iterable[Document], territory: Territory) -> Channels:
+    """Every entry under ``channels`` in ``documents``; whatever is wrong with one leaves that one out."""
+    loaded = Channels()
+    for document in documents:
+        for name in document.data.get("channels") or {}:
+            try:
+                _add(loaded, ChannelId(name), _Written(document, ("channels", name)), territory)
+            except ConfigurationError as error:
+                loaded.problems += error.problems
+    return loaded
+
+
+@cache
+def _kinds() -> list[str]:
+    return kinds()
+
+
+@cache
+def entry_model(kind: str) -> type[ChannelEntry]:
+    """What an entry of ``kind`` may say: what every channel has and the kind's own fields, side by side."""
+    bases: Any = (ChannelEntry, load_kind(kind).Settings)
+    only: Any = Literal[kind]
+    return cast("type[ChannelEntry]", create_model(f"{kind}_channel", __base__=bases, kind=(only, ...)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One entry as it stands in its file."""
+
+    document: Document
+    at: Path
+
+    def mapping(self, *steps: str) -> dict[str, Any]:
+        value: Any = self.document.data
+        for step in (*self.at, *steps):
+            value = value[step]
+        if not isinstance(value, dict):
+            raise self.refusal(steps, "no mapping", "write keys and values, as in kind: webhook")
+        return value
+
+    def problem(self, steps: Path, message: str, remedy: str) -> Problem:
+        return self.document.problem((*self.at, *steps), message, remedy)
+
+    def refusal(self, steps: Path, message: str, remedy: str) -> ConfigurationError:
+        return ConfigurationError([self.problem(steps, message, remedy)])
+
+    def flat(self) -> _Written:
+        """The same entry with what stands under ``settings`` moved up to its own level, lines and all."""
+        if "settings" not in (entry := self.mapping()):
+            return self
+        nested = self.mapping("settings")
+        if twice := entry.keys() & nested.keys():
+            raise self.refusal(("settings", min(twice)), "stands beside settings as well", "keep one of the two")
+        lines = {(*self.at, key): self.document.line((*self.at, "settings", key)) or 1 for key in nested}
+        fields = {key: value for key, value in {**entry, **nested}.items() if key != "settings"}
+        known = cast("dict[Path, int]", self.document.lines)
+        return self._with(fields, ChainMap(lines, known))
+
+    def on_wall(self, territory: Territory) -> _Written:
+        """The same entry with ``wall://`` replaced by the wall's address; refused in realm live."""
+        entry = self.mapping()
+        walled = {key: value.removeprefix(_WALL) for key, value in entry.items() if str(value).startswith(_WALL)}
+        if walled and territory.realm is Realm.LIVE:
+            raise self.refusal((min(walled),), f"{_WALL} exists only in realm exercise", "give the real address")
+        return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in walled.items()}})
+
+    def _with(self, fields: Mapping[str, Any], lines: Mapping[Path, int] | None = None) -> _Written:
+        section, name = self.at
+        data: dict[str, Any] = {str(section): {name: fields}}
+        return _Written(Document(self.document.file, data, lines or self.document.lines), self.at)
+
+
+def _add(loaded: Channels, channel: ChannelId, written: _Written, territory: Territory) -> None:
+    if channel in loaded.profiles:
+        raise written.refusal((), "this id stands in another file already", "give every channel an id of its own")
+    written = written.flat().on_wall(territory)
+    entry = anchored(_entry(written), FilePath(written.document.file).parent)
+    _same_realm(written, entry, territory.realm)
+    regions = _regions(written, entry, territory.regions)
+    settings = cast("ChannelSettings", entry)
+    loaded.profiles[channel] = _profile(channel, entry, settings, regions)
+    loaded.settings[channel] = (entry.kind, settings)
+    if message := complaint(settings.token):
+        loaded.secrets.append(written.problem(("credential",), message, "the channel cannot speak without it"))
+
+
+def _entry(written: _Written) -> ChannelEntry:
+    kind = written.mapping().get("kind")
+    if kind not in _kinds():
+        message = f"{kind!r} is no kind of channel" if kind else "missing"
+        raise written.refusal(("kind",), message, f"known: {', '.join(_kinds())}")
+    return validated(written.document, entry_model(kind), written.at)
+
+
+def _same_realm(written: _Written, entry: ChannelEntry, realm: Realm) -> None:
+    """A drill cannot become real: in exercise a channel has to say that it is one for exercises."""
+    if (entry.realm or Realm.LIVE) is not realm:
+        said = f"says {entry.realm}" if entry.realm else "missing"
+        remedy = f"a daemon for {realm} speaks only on channels with realm: {realm}"
+        raise written.refusal(("realm",), said, remedy)
+
+
+def _regions(written: _Written, entry: ChannelEntry, regions: Sequence[Region]) -> frozenset[RegionId]:
+    known = {key: region.id for region in regions for key in (region.id, region.ags) if key}
+    remedy = f"known: {', '.join(region.id for region in regions)}"
+    problems = [
+        written.problem(("regions", number), f"no region {named!r}", remedy)
+        for number, named in enumerate(entry.regions)
+        if named not in known
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    return frozenset(known[named] for named in entry.regions)
+
+
+def _profile(
+    channel: ChannelId, entry: ChannelEntry, settings: ChannelSettings, regions: frozenset[RegionId]
+) -> ChannelProfile:
+    traits = load_kind(entry.kind).traits(settings)
+    return ChannelProfile(
+        id=channel, kind=entry.kind, title=entry.title or channel, limit=traits.limit, powers=traits.powers,
+        audience=entry.audience, regions=regions, languages=entry.languages, realm=entry.realm or Realm.LIVE,
+        origin=settings.origin, credential=settings.credential.label if settings.credential else channel,
+        in_doubt=entry.in_doubt,
+    )  # fmt: skip

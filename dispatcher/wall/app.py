@@ -1,0 +1,106 @@
+"""The wall as a web application: the doubles, their faults, what was posted, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from dispatcher.wall import page
+from dispatcher.wall.board import Board
+from dispatcher.wall.doubles.graph import Graph
+from dispatcher.wall.doubles.mastodon import Mastodon
+from dispatcher.wall.doubles.ntfy import Ntfy
+from dispatcher.wall.doubles.waha import Waha
+from dispatcher.wall.doubles.webhook import Webhook
+from dispatcher.wall.faults import Fault, Faults
+
+_DOUBLES = (Waha, Graph, Mastodon, Webhook, Ntfy)
+_LARGEST_REQUEST = 256 * 1024
+_SHUTDOWN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """A wall's state, for whoever runs it in the same process; ``url`` is where it listens, without a slash."""
+
+    board: Board = field(default_factory=Board)
+    faults: Faults = field(default_factory=Faults)
+    url: str = ""
+
+
+def wall(state: Wall) -> web.Application:
+    """The application over ``state``: ``/waha``, ``/graph``, ``/mastodon``, ``/hooks/<name>``, ``/ntfy`` and the page."""
+    app = web.Application(client_max_size=_LARGEST_REQUEST)
+    for double in _DOUBLES:
+        app.add_routes(double(state.board, state.faults).routes())
+    app.add_routes(page.routes(state.board))
+    control = _Control(state)
+    app.add_routes(
+        [
+            web.get("/_wall/posts", control.posts),
+            web.get("/_wall/requests", control.requests),
+            web.get("/_wall/unexpected", control.unexpected),
+            web.post("/_wall/faults/{account}", control.switch_on),
+            web.delete("/_wall/faults/{account}", control.switch_off),
+            web.route("*", "/{path:.*}", control.surprise),
+        ]
+    )
+    app.on_shutdown.append(control.close)
+    return app
+
+
+@asynccontextmanager
+async def running_wall(
+    host: str = "127.0.0.1", port: int = 0, titles: Mapping[str, str] | None = None
+) -> AsyncIterator[Wall]:
+    """A listening wall; port 0 takes a free one. Raises `OSError` where the port is taken.
+
+    ``titles`` names accounts (chat id, page id, token, hook, topic) as the public knows them; each gets its card at once.
+    """
+    state = Wall(Board(titles))
+    runner = web.AppRunner(wall(state), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield Wall(state.board, state.faults, f"http://{host}:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+
+
+class _Control:
+    """What tests and drills ask of the wall."""
+
+    def __init__(self, state: Wall) -> None:
+        self._board, self._faults = state.board, state.faults
+
+    async def posts(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._board.posts())
+
+    async def requests(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._board.requests)
+
+    async def unexpected(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._board.unexpected)
+
+    async def switch_on(self, request: web.Request) -> web.Response:
+        try:
+            fault = Fault.model_validate_json(await request.read())
+        except ValidationError as error:
+            return web.Response(status=422, text=error.json(include_url=False), content_type="application/json")
+        self._faults.set(request.match_info["account"], fault)
+        return web.json_response(fault.model_dump())
+
+    async def switch_off(self, request: web.Request) -> web.Response:
+        self._faults.clear(request.match_info["account"])
+        return web.Response(status=204)
+
+    async def surprise(self, request: web.Request) -> web.Response:
+        self._board.surprise(request.method, request.path)
+        return web.json_response({"error": "no double answers this"}, status=404)
+
+    async def close(self, _app: web.Application) -> None:
+        self._board.hub.close()

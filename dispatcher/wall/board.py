@@ -1,0 +1,120 @@
+"""What hangs on the wall: every post as the public would see it, and what was asked of each account."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dispatcher.web import Hub
+
+_LONGEST_LOG = 1000
+
+
+class Service(StrEnum):
+    """Whose double an account belongs to."""
+
+    WHATSAPP = "whatsapp"
+    FACEBOOK = "facebook"
+    MASTODON = "mastodon"
+    WEBSITE = "website"
+    NTFY = "ntfy"
+
+
+def now_ms() -> int:
+    """The time of day in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Shown:
+    """One post on one account. Times are Unix milliseconds; ``order`` counts arrivals over the whole wall from 1."""
+
+    order: int
+    service: Service
+    account: str
+    id: str
+    text: str
+    title: str = ""
+    key: str = ""
+    received_ms: int = field(default_factory=now_ms)
+    edited_ms: int | None = None
+    deleted_ms: int | None = None
+    repeats: int = 0
+
+
+class Board:
+    """All posts of one wall in order of arrival; every change goes out over ``hub``."""
+
+    def __init__(self, titles: Mapping[str, str] | None = None) -> None:
+        """``titles`` names accounts as the public knows them."""
+        self.titles = dict(titles or {})
+        self.hub = Hub()
+        self.requests = Counter[str]()
+        self.unexpected: list[dict[str, str]] = []
+        self._posts: list[Shown] = []
+        self._orders = itertools.count(1)
+
+    def __iter__(self) -> Iterator[Shown]:
+        return iter(self._posts)
+
+    def __len__(self) -> int:
+        return len(self._posts)
+
+    def of(self, account: str) -> list[Shown]:
+        """Posts of ``account`` that the public still sees, oldest first."""
+        return [post for post in self._posts if post.account == account and post.deleted_ms is None]
+
+    def find(self, account: str, id_: str) -> Shown | None:
+        """The visible post of that id."""
+        return next((post for post in self.of(account) if post.id == id_), None)
+
+    def by_key(self, account: str, key: str) -> Shown | None:
+        """The visible post that was sent with that idempotency key."""
+        return next((post for post in self.of(account) if key and post.key == key), None)
+
+    def add(self, service: Service, account: str, id_: str, text: str, *, key: str = "") -> Shown:
+        """Show a new post."""
+        title = self.titles.get(account, account)
+        post = Shown(
+            order=next(self._orders), service=service, account=account, id=id_, text=text, key=key, title=title
+        )
+        self._posts.append(post)
+        return self._changed(post)
+
+    def edit(self, post: Shown, text: str) -> Shown:
+        """Replace a post's text."""
+        if text != post.text:
+            post.text, post.edited_ms = text, now_ms()
+        return self._changed(post)
+
+    def delete(self, post: Shown) -> Shown:
+        """Take a post down; the page keeps it struck through."""
+        post.deleted_ms = now_ms()
+        return self._changed(post)
+
+    def repeat(self, post: Shown) -> Shown:
+        """Note that a post came again under the same key and was not shown twice."""
+        post.repeats += 1
+        return self._changed(post)
+
+    def surprise(self, method: str, path: str) -> None:
+        """Note a request that no double knows; tests fail on it."""
+        del self.unexpected[:-_LONGEST_LOG]
+        self.unexpected.append({"method": method, "path": path})
+
+    def posts(self) -> list[dict[str, Any]]:
+        """All posts as JSON-able objects, deleted ones included."""
+        return [self.describe(post) for post in self._posts]
+
+    def describe(self, post: Shown) -> dict[str, Any]:
+        """One post as a JSON-able object, with the number of ``requests`` its account has had."""
+        return {**asdict(post), "requests": self.requests[post.account]}
+
+    def _changed(self, post: Shown) -> Shown:
+        self.hub.publish(self.describe(post), event="post")
+        return post

@@ -1,0 +1,1 @@
+"""Doubles of the providers: each speaks its provider's HTTP API as far as a channel uses it, with the real shapes."""

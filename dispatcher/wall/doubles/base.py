@@ -1,0 +1,52 @@
+"""What every double does: count the request, meet the account's fault, answer; and small helpers for their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from dispatcher.wall.board import Board
+from dispatcher.wall.faults import Faults, Take, answer_with
+
+
+class Double:
+    """A double of one provider over a shared board."""
+
+    def __init__(self, board: Board, faults: Faults) -> None:
+        """All doubles of a wall share ``board`` and ``faults``."""
+        self.board, self.faults = board, faults
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """The paths that this double answers, under a prefix of its own."""
+        raise NotImplementedError
+
+    async def serve(self, request: web.Request, account: str, take: Take) -> web.StreamResponse:
+        """Count the request for ``account`` and answer with ``take()``, unless a fault comes between."""
+        self.board.requests[account] += 1
+        return await answer_with(self.faults.next(account), request, take)
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object, empty where it is none."""
+    try:
+        data = json.loads(await request.read())
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def bearer_of(request: web.Request) -> str:
+    """The bearer token, or an empty text."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
+
+
+def iso(milliseconds: int | None) -> str | None:
+    """Unix milliseconds as an ISO 8601 time in UTC."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

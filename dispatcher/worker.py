@@ -1,0 +1,204 @@
+"""Carries deliveries out: what holds its permits starts at once, the rest by priority as permits come.
+
+Each delivery is a task of its own, strongly held; none waits for another. One loop moves what is due to what is ready
+and journals its attempts in batches; a delivery that is to be tried again comes back with its due time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from dispatcher.clock import Clock
+from dispatcher.journal import store
+from dispatcher.journal.base import Journal
+from dispatcher.launch import Outgoing
+from dispatcher.model.delivery import Delivery, DeliveryState, Lane
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import JournalBusy
+from dispatcher.permits import Grant, Permits
+from dispatcher.pipeline import Pipeline
+from dispatcher.recovery import Recovery
+from dispatcher.telemetry import OPEN, logger
+
+log = logger("worker")
+
+SWEEP_SECONDS = 1.0
+BUSY_PAUSE = 0.5
+_Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
+
+
+class Worker:
+    """Holds what is ours to send. The journal is the truth: what is not queued there any more does not start."""
+
+    def __init__(
+        self, *, journal: Journal, deployment: Deployment, permits: Permits, clock: Clock
+    ) -> None:  # fmt: skip
+        """`run` needs the road as well; it is handed in there, for the road leads here."""
+        self._journal, self._deployment, self._permits, self._clock = journal, deployment, permits, clock
+        self._later: list[tuple[datetime, int, Outgoing]] = []
+        self._ready: dict[str, list[_Ready]] = defaultdict(list)
+        self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
+        self._under_way: dict[asyncio.Task[None], Outgoing] = {}
+        self._waiting_to_start: list[Outgoing] = []
+        self._order = itertools.count()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._next_sweep = clock.now()
+        self._road: Pipeline | None = None
+
+    @property
+    def open(self) -> int:
+        """Deliveries held here: under way, ready, parked or waiting for their time."""
+        ready = sum(len(heap) for heap in self._ready.values()) + sum(len(p) for p in self._parked.values())
+        return len(self._under_way) + len(self._later) + ready
+
+    def start(self, outgoing: Sequence[Outgoing]) -> None:
+        """Carry out what is journaled as sending and holds its permits: each in its own task, now."""
+        for one in outgoing:
+            if self._road is None:
+                self._waiting_to_start.append(one)
+                continue
+            task = asyncio.create_task(self._carry(self._road, one))
+            self._under_way[task] = one
+            task.add_done_callback(self._done)
+
+    def enqueue(self, outgoing: Sequence[Outgoing]) -> None:
+        """Take what is queued; it starts when it is due and gets its permits."""
+        for one in outgoing:
+            heapq.heappush(self._later, (one.delivery.due_at or self._clock.now(), next(self._order), one))
+        self._wake.set()
+
+    async def run(self, road: Pipeline, recovery: Recovery) -> None:
+        """Move what is due until cancelled."""
+        self._road = road
+        waiting, self._waiting_to_start = self._waiting_to_start, []
+        self.start(waiting)
+        while True:
+            self._wake.clear()
+            await self._expire_late(recovery)
+            starting = [] if self._stopping else self._permitted()
+            if starting:
+                await self._journal_starts(starting)
+            OPEN.set(self.open)
+            await self._sleep()
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more and give what is under way ``seconds`` to end; the rest is the next start's doubt."""
+        self._stopping = True
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=seconds)
+        for task in list(self._under_way):
+            task.cancel()
+        log.info("drained", cut_off=len(self._under_way))
+
+    async def _carry(self, road: Pipeline, outgoing: Outgoing) -> None:
+        again: Outgoing | None = None
+        try:
+            again = await road.deliver(outgoing)
+        finally:
+            delivery = outgoing.delivery
+            self._permits.give_back(delivery, self._deployment.channels[delivery.channel])
+            if parked := self._parked.pop(delivery.lane, None):
+                self.enqueue(parked)
+            if again is not None:
+                self.enqueue([again])
+            self._wake.set()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        outgoing = self._under_way.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_lost_its_task", delivery=outgoing.delivery.id, error=repr(error))
+
+    def _permitted(self) -> list[Outgoing]:
+        """What is due and got its permits just now, best rank first, first attempts before retries."""
+        now = self._clock.now()
+        while self._later and self._later[0][0] <= now:
+            one = heapq.heappop(self._later)[2]
+            heap = self._ready[self._deployment.channels[one.delivery.channel].origin]
+            heapq.heappush(heap, (one.delivery.rank, one.delivery.attempts > 0, next(self._order), one))
+        return [one for heap in list(self._ready.values()) for one in self._take_from(heap, now)]
+
+    def _take_from(self, heap: list[_Ready], now: datetime) -> list[Outgoing]:
+        taken, waiting = [], []
+        while heap:
+            entry = heapq.heappop(heap)
+            delivery = entry[-1].delivery
+            if delivery.deadline_at is not None and delivery.deadline_at <= now:
+                waiting.append(entry)  # the sweep ends it
+                continue
+            grant = self._permits.take(delivery, self._deployment.channels[delivery.channel])
+            if grant is Grant.YES:
+                taken.append(entry[-1])
+            elif grant is Grant.LANE:
+                self._parked[delivery.lane].append(entry[-1])
+            else:
+                waiting.append(entry)
+                if grant is Grant.ORIGIN:
+                    break
+        for entry in waiting:
+            heapq.heappush(heap, entry)
+        return taken
+
+    async def _journal_starts(self, starting: list[Outgoing]) -> None:
+        """Attempts are on disk before they leave; what is not queued any more gives its permits back."""
+        now, deliveries = self._clock.now(), [one.delivery for one in starting]
+        try:
+            claimed = set(await self._journal.write(partial(store.start_attempts, starting=deliveries, at=now)))
+        except JournalBusy as error:
+            log.warning("starts_wait", error=str(error), waiting=len(starting))
+            self._return(starting)
+            self.enqueue(starting)
+            await asyncio.sleep(BUSY_PAUSE)
+            return
+        self._return([one for one in starting if one.delivery.id not in claimed])
+        self.start([Outgoing(_started(one.delivery), one.alert) for one in starting if one.delivery.id in claimed])
+
+    def _return(self, outgoing: Sequence[Outgoing]) -> None:
+        for one in outgoing:
+            self._permits.give_back(one.delivery, self._deployment.channels[one.delivery.channel])
+            self.enqueue(self._parked.pop(one.delivery.lane, []))
+
+    async def _expire_late(self, recovery: Recovery) -> None:
+        """End what waits beyond its deadline, whatever it waits for."""
+        now = self._clock.now()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + timedelta(seconds=SWEEP_SECONDS)
+        late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]
+        if not late:
+            return
+        gone = {id(one) for one in late}
+        self._later = [entry for entry in self._later if id(entry[-1]) not in gone]
+        heapq.heapify(self._later)
+        for origin, heap in self._ready.items():
+            self._ready[origin] = [entry for entry in heap if id(entry[-1]) not in gone]
+            heapq.heapify(self._ready[origin])
+        for lane, parked in self._parked.items():
+            self._parked[lane] = [one for one in parked if id(one) not in gone]
+        await recovery.expire(late)
+
+    def _waiting(self) -> list[Outgoing]:
+        found = [entry[-1] for entry in self._later]
+        found += [entry[-1] for heap in self._ready.values() for entry in heap]
+        return found + [one for parked in self._parked.values() for one in parked]
+
+    async def _sleep(self) -> None:
+        """Until something is due, a permit comes back, or the sweep's time."""
+        seconds = SWEEP_SECONDS
+        if self._later and not self._stopping:
+            seconds = min(seconds, max(0.0, (self._later[0][0] - self._clock.now()).total_seconds()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+def _started(delivery: Delivery) -> Delivery:
+    return delivery.move(DeliveryState.SENDING, attempts=delivery.attempts + 1)

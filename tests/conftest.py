@@ -1,0 +1,65 @@
+"""What every test may ask for: outside programs, a free port, a real broker. Fakes of the world ship with the product."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hypothesis import settings
+from integration.broker import Mosquitto
+
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+Need = Callable[..., str]
+
+# Distributions keep servers where the PATH of an ordinary user does not look.
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless ``-m`` speaks of them."""
+    if "long" in config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in long]
+    config.hook.pytest_deselected(items=long)
+
+
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """``need("chromium", "chromium-browser")``: the path of the first of these programs that is installed.
+
+    Where none is, the test is skipped on a laptop and fails where ``CI=true``: there, a skip would be a hole.
+    """
+    return _find
+
+
+def _find(*names: str) -> str:
+    found = next((path for name in names if (path := shutil.which(name, path=_PLACES))), None)
+    if found:
+        return found
+    reason = f"{' or '.join(names)} is not installed; `make test` installs it where it may"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest_asyncio.fixture
+async def mosquitto(need: Need, tmp_path: Path, free_port: int) -> AsyncIterator[Mosquitto]:
+    """A running Mosquitto with the configuration that we ship, in a directory of its own."""
+    async with Mosquitto(need("mosquitto"), need("mosquitto_passwd"), tmp_path / "mosquitto", free_port) as broker:
+        yield broker

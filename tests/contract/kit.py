@@ -1,0 +1,61 @@
+"""What a kind brings to the contract: its settings, its provider's good answer, and where it differs from the rule."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dispatcher.channels.base import Channel, Kind, load_kind
+from dispatcher.channels.http import Http
+from dispatcher.model.alert import Post, Purpose, Text
+from dispatcher.model.cap import Realm, RegionId, Severity
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.delivery import AlertId, IncidentId, Reason, Result
+
+CANARY = "canary0sings0where0no0secret0may0be"
+TOKEN_VARIABLE, SECRET_VARIABLE = "CONTRACT_TOKEN", "CONTRACT_SECRET"
+SECRET = "whsec_" + base64.b64encode(CANARY.encode()).decode()
+TOKEN = {"token_env": TOKEN_VARIABLE}
+CODE = "K7Q-42"
+
+Class = tuple[Result, Reason | None]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """``settings(base)`` points the kind at a provider; ``deviations`` are documented classes by name of case."""
+
+    settings: Callable[[str], dict[str, Any]]
+    good: Any
+    good_status: int = 200
+    deviations: Mapping[str, Class] = field(default_factory=dict)
+
+
+def kit_of(kind: str) -> Kit:
+    """The kit of ``kind``; raises `ModuleNotFoundError` where a kind came without one."""
+    kit: Kit = importlib.import_module(f"contract.kits.{kind}").KIT
+    return kit
+
+
+@asynccontextmanager
+async def channel(kind: str | Kind, settings: dict[str, Any], http: Http) -> AsyncIterator[Channel]:
+    """A channel of ``kind``, by name or as a module."""
+    module = load_kind(kind) if isinstance(kind, str) else kind
+    async with module.connect(module.Settings(**settings), http) as connected:
+        yield connected
+
+
+def post(text: str = f"Polizeieinsatz in Leer\n\nBleiben Sie in Gebäuden. {CODE}", **changes: Any) -> Post:
+    """A post with every field filled."""
+    given = {
+        "key": "0123456789abcdef" * 2, "code": CODE, "text": Text("Polizeieinsatz in Leer", text, ("de", "en")),
+        "incident": IncidentId("incident-1"), "alert": AlertId("alert-1"), "channel": ChannelId("channel-1"),
+        "purpose": Purpose.ALERT, "severity": Severity.EXTREME, "realm": Realm.EXERCISE,
+        "created_at": datetime.now(UTC), "place": "Leer", "regions": (RegionId("leer"),),
+    }  # fmt: skip
+    return Post(**{**given, **changes})

@@ -1,0 +1,46 @@
+"""One suite over every kind that is found: whatever a provider does, its channel says the right thing about it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from contract.cases import CASES, Case
+from contract.checks import CHECKS, run
+from contract.kit import CANARY, SECRET, kit_of
+
+from dispatcher.channels.base import kinds
+from dispatcher.model.delivery import Outcome
+
+
+@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+async def test_every_answer_lands_in_its_class(
+    kind: str,
+    case: Case,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    record_property,
+) -> None:
+    """A kind makes of an answer what is documented, leaves once or not at all, and tells no secret anywhere."""
+    caplog.set_level(logging.DEBUG)
+    kit = kit_of(kind)
+    seen = await run(kind, kit, case)
+    said = seen.outcome
+    cell = f"{said.result}/{said.reason or '-'}" if isinstance(said, Outcome) else repr(seen.error)
+    record_property("contract", (kind, case.name, cell))
+    for check in CHECKS:
+        check(kit, case, seen)
+    printed = "".join(capfd.readouterr()) + caplog.text
+    assert CANARY not in printed
+    assert SECRET not in printed
+
+
+def test_no_kind_and_no_case_is_left_out(request: pytest.FixtureRequest) -> None:
+    """Every kind in the folder meets every case, and a deviation names a case that exists."""
+    items = [i for i in request.session.items if i.name.startswith("test_every_answer_lands_in_its_class[")]
+    met = {(item.callspec.params["kind"], item.callspec.params["case"].name) for item in items}
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names) >= 25
+    assert met == {(kind, name) for kind in kinds() for name in names}
+    assert not {name for kind in kinds() for name in kit_of(kind).deviations} - set(names)

@@ -1,0 +1,148 @@
+"""Every verb that a kind declares, against the wall's double of its provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from contract.kit import CANARY, CODE, SECRET_VARIABLE, TOKEN, TOKEN_VARIABLE, channel, post
+
+from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
+from dispatcher.channels.http import http_client
+from dispatcher.model.channel import Power
+from dispatcher.model.delivery import Outcome, Result
+from dispatcher.wall.app import Wall, running_wall
+from dispatcher.wall.board import Shown
+
+PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
+# The wall's Graph double reads the page out of the token.
+PAGE_TOKEN = f"{CANARY}-{PAGE}"
+AT_THE_WALL = {
+    "whatsapp_channel": lambda url: {"via": "waha", "base_url": f"{url}/waha", "chat_id": CHAT, "credential": TOKEN},
+    "facebook_page": lambda url: {"base_url": f"{url}/graph", "page_id": PAGE, "credential": TOKEN},
+    "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
+    "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
+    "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
+}
+FIRST, SECOND = f"Zuerst gesagt. {CODE}", f"Richtigstellung: anders. {CODE}"
+
+
+@dataclass
+class Stage:
+    """One channel before the wall."""
+
+    kind: str
+    channel: Channel
+    traits: Traits
+    wall: Wall
+
+    def shown(self) -> list[Shown]:
+        """What the public sees now."""
+        return [shown for shown in self.wall.board if shown.deleted_ms is None]
+
+
+@pytest_asyncio.fixture(params=kinds())
+async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """Each kind in turn; a request that no double knows fails the test."""
+    monkeypatch.setenv(TOKEN_VARIABLE, PAGE_TOKEN)
+    async with AsyncExitStack() as stack:
+        wall = await stack.enter_async_context(running_wall())
+        http = await stack.enter_async_context(http_client())
+        settings = AT_THE_WALL[request.param](wall.url)
+        opened = await stack.enter_async_context(channel(request.param, settings, http))
+        module = load_kind(request.param)
+        yield Stage(request.param, opened, module.traits(module.Settings(**settings)), wall)
+        assert not wall.board.unexpected
+
+
+def _text(text: str, **changes: str) -> object:
+    return post(text, **changes)
+
+
+async def test_what_is_sent_is_what_the_public_sees(stage: Stage) -> None:
+    """A post stands on the wall with its whole text, and its acceptance names it."""
+    outcome = await stage.channel.send(_text(FIRST))
+    assert outcome.result is Result.ACCEPTED
+    assert [FIRST in shown.text for shown in stage.shown()] == [True]
+    assert outcome.provider_id
+
+
+async def test_the_longest_text_that_fits_is_taken(stage: Stage) -> None:
+    """A text of exactly the declared limit is taken whole."""
+    text = CODE.ljust(stage.traits.limit.size, "x")
+    assert (await stage.channel.send(_text(text))).result is Result.ACCEPTED
+    assert text in stage.shown()[0].text
+
+
+async def test_a_repeat_with_the_same_key_is_shown_once(stage: Stage) -> None:
+    """A kind that declares a key may send the same post twice, and the public sees it once."""
+    if Power.KEY not in stage.traits.powers:
+        pytest.skip("this kind declares no key")
+    first = await stage.channel.send(_text(FIRST))
+    second = await stage.channel.send(_text(FIRST))
+    assert second.result is Result.ACCEPTED
+    assert second.provider_id == first.provider_id
+    assert len(stage.shown()) == 1
+
+
+async def test_editing_replaces_the_text(stage: Stage) -> None:
+    """An edit changes the post it names and adds none."""
+    sent = await stage.channel.send(_text(FIRST))
+    outcome = await stage.channel.edit(_text(SECOND, key="e" * 32, target=sent.provider_id))
+    if Power.EDIT not in stage.traits.powers:
+        assert outcome == Unsupported("edit")
+        return
+    assert outcome.result is Result.ACCEPTED
+    assert [SECOND in shown.text for shown in stage.shown()] == [True]
+
+
+async def test_deleting_takes_the_post_back(stage: Stage) -> None:
+    """A deleted post is gone from the public's eyes, and deleting it again does no harm where that can be asked."""
+    sent = await stage.channel.send(_text(FIRST))
+    outcome = await stage.channel.delete(_text(SECOND, key="d" * 32, target=sent.provider_id))
+    assert outcome.result is Result.ACCEPTED
+    assert not stage.shown()
+
+
+async def test_finding_tells_posted_from_not_posted(stage: Stage) -> None:
+    """A look-up is absent before the post, and afterwards names it as the acceptance did."""
+    before = await stage.channel.find(_text(FIRST))
+    if Power.FIND not in stage.traits.powers:
+        assert before == Unsupported("find")
+        return
+    assert before.result is Result.ABSENT
+    sent = await stage.channel.send(_text(FIRST))
+    after = await stage.channel.find(_text(FIRST))
+    assert after.result is Result.VISIBLE
+    assert after.provider_id == sent.provider_id
+
+
+async def test_probing_posts_nothing(stage: Stage) -> None:
+    """A probe finds a good channel ready and leaves no trace on it."""
+    outcome = await stage.channel.probe()
+    expected = Outcome if Power.PROBE in stage.traits.powers else Unsupported
+    assert isinstance(outcome, expected)
+    assert not isinstance(outcome, Outcome) or outcome.result is Result.READY
+    assert not stage.shown()
+
+
+async def test_declared_powers_are_the_verbs_that_answer(stage: Stage) -> None:
+    """No kind declares a power it lacks or hides a verb it has; asking what is gone or dead never raises."""
+    target = _text(FIRST, target="1_1")
+    verbs = {Power.EDIT: stage.channel.edit, Power.DELETE: stage.channel.delete, Power.FIND: stage.channel.find}
+    answered = {power for power, verb in verbs.items() if isinstance(await verb(target), Outcome)}
+    assert answered == stage.traits.powers & set(verbs)
+
+
+async def test_by_hand_asks_a_person() -> None:
+    """A WhatsApp channel without a gateway sends nothing and answers with a task that names the text."""
+    link = "https://whatsapp.com/channel/0029Va"
+    async with http_client() as http, channel("whatsapp_channel", {"invite_url": link}, http) as opened:
+        outcome = await opened.send(post())
+        assert outcome.result is Result.BY_HAND
+        assert CODE in outcome.detail
+        assert outcome.url == link
+        assert await opened.find(post()) == Unsupported("find")
