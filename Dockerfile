@@ -9,6 +9,8 @@ COPY requirements.lock ./
 RUN "$ROOT/opt/dispatcher/bin/pip" install -qq --no-cache-dir --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY dispatcher ./dispatcher
+COPY playbooks ./playbooks
+COPY config/demo ./config/demo
 RUN "$ROOT/opt/dispatcher/bin/pip" install -qq --no-cache-dir --no-deps . \
     && "$ROOT/opt/dispatcher/bin/pip" check
 

@@ -22,6 +22,7 @@ help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: .venv/.installed  ## create .venv/ with everything pinned in requirements-dev.lock
+	@:
 
 .venv/.installed: requirements-dev.lock pyproject.toml
 	@scripts/environment.sh "$(PYTHON)" .venv
@@ -37,7 +38,7 @@ test: setup services  ## every check and every test but the long ones
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 30
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
 
 test-long: setup services  ## the tests that take minutes

@@ -40,7 +40,8 @@ RUNS = int(os.environ.get("RUNS", "5"))
 QUIET = 0.2  # seconds before the event: it comes into silence, with no packet unacknowledged
 SETTLE = 1.0  # seconds after the last arrival in which a repeat would show, and the journal is completed
 SOURCE = "benchmark"
-TOPIC = f"control-room/exercise/{SOURCE}/incidents"
+# Each has a topic of its own: the daemon's session outlives its process, and what others publish must not wait in it.
+TOPICS = {"dispatcher": f"control-room/exercise/{SOURCE}/incidents", "plain": f"plain/{SOURCE}/incidents"}
 PLACES = [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
 
 PLAYBOOK = """\
@@ -82,7 +83,7 @@ def urls(count: int, port: int) -> list[str]:
 async def plain(broker: Mosquitto, targets: list[str], _directory: Path) -> AsyncIterator[int]:
     """The script as a process; yields its process id when it is subscribed."""
     settings = {"port": broker.port, "username": broker.username, "password": broker.password}
-    argument = json.dumps(settings | {"topic": TOPIC, "urls": targets})
+    argument = json.dumps(settings | {"topic": TOPICS["plain"], "urls": targets})
     script = str(Path(__file__).with_name("plain.py"))
     async with process(sys.executable, script, argument, stdout=asyncio.subprocess.PIPE) as started:
         await started.stdout.readline()
@@ -179,7 +180,7 @@ async def measure(contender: Any, broker: Mosquitto, recorder: Recorder, count: 
         async with contender(broker, urls(count, recorder.port), Path(directory)) as pid, broker.client() as client:
             await asyncio.sleep(QUIET)
             before, start = cpu(pid), time.monotonic()
-            await client.publish(TOPIC, event(), qos=1)
+            await client.publish(TOPICS[contender.__name__], event(), qos=1)
             with contextlib.suppress(TimeoutError):
                 await recorder.reached(count, 30)
             await asyncio.sleep(SETTLE + recorder.latency)

@@ -93,8 +93,7 @@ async def build(
     """The running service of ``loaded``. Raises `JournalLocked`, `ConfigurationError` or `OSError` where it cannot start."""
     clock, rng = clock or SystemClock(), rng or random.SystemRandom()
     deployment, broken, hub = loaded.deployment, asyncio.Event(), Hub()
-    sinks = [facts_to_hub(hub)]
-    feed = Feed(sinks)
+    feed = Feed([facts_to_hub(hub)])
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(
             loaded.journal.path, inline=inline, on_commit=feed.wake, on_broken=lambda _: broken.set(),
@@ -125,7 +124,7 @@ async def build(
         service.url = await serve_console(stack, context)
         if loaded.broker is not None:
             service.intake = MqttIntake(loaded.broker, deployment.realm, pipeline.receive, clock)
-            sinks.append(MqttStatus(service.intake, journal))
+            feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(channels))

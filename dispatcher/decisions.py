@@ -22,7 +22,7 @@ from dispatcher.model.errors import Conflict, IllegalTransition, Invalid, NotFou
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence
-from dispatcher.plan.compose import compose, follow_up
+from dispatcher.plan.compose import alert_id, compose, follow_up
 from dispatcher.telemetry import logger
 
 log = logger("decisions")
@@ -44,24 +44,35 @@ class Decisions:
 
     async def speak(self, command: Speak) -> AlertId:
         """Say an update or an end of an open incident; a repeated key finds what was said the first time."""
-        history = await self.journal.read(partial(queries.history, incident=command.incident))
+        history = await self._history(command.incident)
         playbook = self._playbook(history, command)
+        wanted = alert_id(command.incident, _key(command), command.purpose)
+        if wanted in history.alerts:
+            return wanted
+        if not history.open:
+            raise Conflict(f"incident {command.incident} is not open")
+        with self._fenced(command.incident, history.revision + 1, ends=command.purpose.ends) as undo:
+            # What left before the fence stood is in the journal now: an end goes there as well.
+            history = await self._history(command.incident)
+            alert = self._composed(command, playbook, history)
+            await self._write_spoken(alert, history, command.person, undo)
+        log.info("spoken", purpose=alert.purpose, incident=alert.incident, person=command.person)
+        return alert.id
+
+    async def _history(self, incident: IncidentId) -> IncidentHistory:
+        return await self.journal.read(partial(queries.history, incident=incident))
+
+    def _composed(self, command: Speak, playbook: Playbook, history: IncidentHistory) -> Alert:
         speech = follow_up(
             command.purpose, playbook, history, place=command.place, facts=command.facts, name=command.name
         )
         alert, _ = compose(
-            speech, self.deployment, history, self.clock.now(), incident=command.incident,
-            event_key=f"{command.person}/{command.key}", requested_by=command.person,
+            speech, self.deployment, history, self.clock.now(), incident=command.incident, event_key=_key(command),
+            requested_by=command.person,
         )  # fmt: skip
         if alert is None:
             raise Conflict("no channel is left to say it on")
-        if alert.id in history.alerts:
-            return alert.id
-        if not history.open:
-            raise Conflict(f"incident {command.incident} is not open")
-        await self._write_spoken(alert, history, command.person)
-        log.info("spoken", purpose=alert.purpose, incident=alert.incident, person=command.person)
-        return alert.id
+        return alert
 
     def _playbook(self, history: IncidentHistory, command: Speak) -> Playbook:
         if history.revision == 0:
@@ -77,13 +88,13 @@ class Decisions:
             raise Invalid(f"the text needs {', '.join(missing)}", "facts")
         return playbook
 
-    async def _write_spoken(self, alert: Alert, history: IncidentHistory, person: str) -> None:
-        """One transaction; for an end the fence stands before it and falls where it does not come to be."""
-        now, ends = alert.created_at, alert.purpose.ends and not alert.held
-        with self._fenced(alert, ends=ends) as undo, self.launch.boarding([alert]) as (boarded,):
+    async def _write_spoken(self, alert: Alert, history: IncidentHistory, person: str, undo: ExitStack) -> None:
+        """One transaction; an end that came to be does not ``undo`` its fence."""
+        now = alert.created_at
+        with self.launch.boarding([alert]) as (boarded,):
 
             def unit(connection: Connection) -> None:
-                changes = {"open": False} if ends else {}
+                changes = {"open": False} if alert.purpose.ends else {}
                 store.bump_incident(connection, alert.incident, history.revision, now, **changes)
                 store.write_alert(connection, boarded, released_at=None if alert.held else now)
                 store.write_release(connection, alert.id, person, "release", now)
@@ -95,11 +106,11 @@ class Decisions:
             undo.pop_all()
             self.launch.go(boarded, None if alert.held else now)
 
-    def _fenced(self, alert: Alert, *, ends: bool) -> ExitStack:
-        """Stop earlier texts of the incident before ``alert`` is written; leaving the stack undone lets them go on."""
+    def _fenced(self, incident: IncidentId, revision: int, *, ends: bool) -> ExitStack:
+        """Stop texts before ``revision`` ahead of an end's commit; unless it comes to be, leaving lets them go on."""
         undo = ExitStack()
         if ends:
-            undo.callback(self.fence.put_back, alert.incident, self.fence.put_up(alert.incident, alert.revision))
+            undo.callback(self.fence.put_back, incident, self.fence.put_up(incident, revision))
         return undo
 
     async def decide_held(self, command: Release | Reject) -> AlertId:
@@ -133,7 +144,9 @@ class Decisions:
             if ends:
                 store.close_incident(connection, alert.incident, now)
 
-        with self._fenced(alert, ends=ends) as undo:
+        with self._fenced(alert.incident, alert.revision, ends=ends) as undo:
+            if ends:
+                _reaches_all(alert, await self._history(alert.incident))
             await self.journal.write(unit)
             undo.pop_all()
         if enough:
@@ -178,3 +191,14 @@ class Decisions:
         if record is None:
             raise NotFound(f"no alert {alert}")
         return record
+
+
+def _key(command: Speak) -> str:
+    return f"{command.person}/{command.key}"
+
+
+def _reaches_all(end: Alert, history: IncidentHistory) -> None:
+    """A prepared end must not leave out whom the alert reached since; raises `Conflict`."""
+    missed = history.carriers - {planned.channel for planned in end.plan}
+    if missed:
+        raise Conflict(f"{', '.join(sorted(missed))} carried the alert meanwhile: say the {end.purpose} anew instead")

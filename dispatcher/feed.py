@@ -23,8 +23,12 @@ class Feed:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         """A sink is awaited before the next facts are read."""
-        self._sinks = list(sinks)
+        self._sinks = [*sinks]
         self._wake = asyncio.Event()
+
+    def add(self, sink: Sink) -> None:
+        """Tell ``sink`` as well, from now on."""
+        self._sinks.append(sink)
 
     def wake(self) -> None:
         """Something was committed."""

@@ -81,4 +81,4 @@ def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
 
 def logger(room: str) -> Any:
     """A logger bound to the name of a room."""
-    return structlog.get_logger().bind(room=room)
+    return structlog.get_logger(room=room)

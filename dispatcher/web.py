@@ -11,13 +11,13 @@ import json
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 HEARTBEAT: Final = 15.0
-_WRITE_SECONDS: Final = 10.0
 _END: Final = b""
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
@@ -34,17 +34,21 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 class Reader:
     """One client's bounded queue of encoded events."""
 
-    def __init__(self, size: int) -> None:
-        """``size`` is how many events may wait before the reader counts as too slow."""
+    def __init__(self, size: int, cut: Callable[[], None]) -> None:
+        """``size`` is how many events may wait; one more and ``cut()`` ends the connection, stuck as it may be."""
         self._queue = asyncio.Queue[bytes](size)
+        self._cut = cut
         self.closed = False
 
     def offer(self, event: bytes) -> None:
-        """Queue one event, or close where there is no room."""
-        if not self.closed and not self._queue.full():
-            self._queue.put_nowait(event)
-        else:
+        """Queue one event, or give the reader up where there is no room."""
+        if self.closed:
+            return
+        if self._queue.full():
             self.close()
+            self._cut()
+        else:
+            self._queue.put_nowait(event)
 
     def close(self) -> None:
         """End `events` at once, whatever still waits."""
@@ -94,9 +98,9 @@ class Hub:
             reader.offer(encoded)
 
     @contextmanager
-    def subscribe(self) -> Iterator[Reader]:
-        """A reader of everything published from now on."""
-        reader = Reader(self._size)
+    def subscribe(self, cut: Callable[[], None] = lambda: None) -> Iterator[Reader]:
+        """A reader of everything published from now on; ``cut()`` is called once if it falls behind."""
+        reader = Reader(self._size, cut)
         self._readers.add(reader)
         try:
             yield reader
@@ -137,22 +141,15 @@ async def sse_response(
     The client gets what it missed since its ``Last-Event-ID``, else ``snapshot()`` as an event named "snapshot".
     """
     response = web.StreamResponse(headers={**PAGE_HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
-    with hub.subscribe() as reader:
+    with hub.subscribe(partial(_abort, request)) as reader:
         missed = hub.since(request.headers.get("Last-Event-ID", ""))
         opening = [encode(snapshot(), event="snapshot", id=hub.last_id)] if missed is None else missed
         await response.prepare(request)
-        try:
-            await _write(response, b"".join(opening))
+        with suppress(ConnectionError):
+            await response.write(b"".join(opening))
             async for event in reader.events(heartbeat):
-                await _write(response, event)
-        except (TimeoutError, ConnectionError):
-            _abort(request)
+                await response.write(event)
     return response
-
-
-async def _write(response: web.StreamResponse, event: bytes) -> None:
-    async with asyncio.timeout(_WRITE_SECONDS):
-        await response.write(event)
 
 
 def _abort(request: web.Request) -> None:

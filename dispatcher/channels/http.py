@@ -158,6 +158,7 @@ class AiohttpClient:
         """Send once, read at most 1 MiB within the deadline."""
         with departing() as departure:
             try:
+                _check(request)
                 return await self._exchange(request)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise _translated(error, left=departure.left) from None
@@ -178,6 +179,12 @@ class AiohttpClient:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
 
 
+def _check(request: Request) -> None:
+    """Refuse what aiohttp would only refuse after the departure was noted: a secret with a line end inside."""
+    if any(mark in value for value in request.headers.values() for mark in "\r\n\0"):
+        raise ValueError("a header's value with a line end")
+
+
 def _translated(error: Exception, *, left: bool) -> ChannelError:
     """Our word for a library's exception; details carry no URL, for URLs may hold secrets."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -188,7 +195,7 @@ def _translated(error: Exception, *, left: bool) -> ChannelError:
         return ChannelError(Reason.TLS, "TLS failed", left=left)
     if isinstance(error, TimeoutError):
         return ChannelError(Reason.TIMEOUT, "no answer in time" if left else "no connection in time", left=left)
-    if isinstance(error, aiohttp.InvalidURL | ValueError):
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | ValueError):
         return ChannelError(Reason.INTERNAL, "not a URL that can be called", left=left, useless=True)
     return ChannelError(Reason.NETWORK, type(error).__name__, left=left)
 

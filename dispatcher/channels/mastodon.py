@@ -111,7 +111,8 @@ def _refusal(answer: Answer) -> Outcome | None:
     if answer.status == 422 and "character limit" in said:
         return replace(outcome, reason=Reason.TOO_LONG)
     if answer.status == 429:
-        return replace(outcome, retry_after=_reset(answer) or outcome.retry_after)
+        reset = _reset(answer)
+        return outcome if reset is None else replace(outcome, retry_after=reset)
     return outcome
 
 

@@ -8,7 +8,6 @@ what a login page or a parked domain looks like.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -76,7 +75,7 @@ def signing_key(secret: str) -> bytes:
     """The bytes that sign, from ``whsec_`` and Base64; raises `ValueError`, which does not repeat the secret."""
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("a webhook's secret is whsec_ and Base64") from None
     if not secret.startswith("whsec_") or len(key) < 24:
         raise ValueError("a webhook's secret is whsec_ and the Base64 of at least 24 bytes")

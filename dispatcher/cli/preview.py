@@ -44,7 +44,8 @@ def preview(config: Path, request: Request) -> None:
         typer.echo(problem, err=True)
     alert, notes = compose_alert(request, loaded.deployment, datetime.now(UTC))
     console = Console(highlight=False)
-    for key, texts in alert.texts.items():
+    for key in dict.fromkeys(planned.text for planned in alert.plan):
+        texts = alert.texts[key]
         console.print(Rule(style="dim"))
         channels = [loaded.deployment.channels[planned.channel] for planned in alert.plan if planned.text == key]
         for channel in channels:

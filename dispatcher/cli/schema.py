@@ -45,9 +45,11 @@ class AreaSchema(BaseModel):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     regions: list[Id] = Field(
-        default_factory=list, max_length=MAX_LIST, description="region ids of the configuration, or AGS",
+        default_factory=list,
+        max_length=MAX_LIST,
+        description="region ids of the configuration, or AGS",
         examples=[["osnabrueck-stadt", "03459"]],
-    )  # fmt: skip
+    )
     point: tuple[Longitude, Latitude] | None = Field(default=None, description="longitude, latitude in degrees")
     circle: Circle | None = None
     geometry: dict[str, Any] | None = Field(default=None, description="GeoJSON geometry (RFC 7946)")
@@ -56,34 +58,47 @@ class AreaSchema(BaseModel):
 class EventSchema(BaseModel):
     """One message about an incident, JSON v1, keyed by source and id. Unknown fields are kept and warned about."""
 
-    model_config = ConfigDict(title="Incident event v1", json_schema_extra={"anyOf": [
-        {"required": ["place"]}, {"required": ["area"]},
-    ]})  # fmt: skip
+    model_config = ConfigDict(
+        title="Incident event v1",
+        json_schema_extra={"anyOf": [{"required": ["place"]}, {"required": ["area"]}]},
+    )
 
     v: Literal[1] = Field(description="version of this format")
     id: Id = Field(description="id of this message, the same in every repeat of it", examples=["els-2031-0007-1"])
     source: Id | None = Field(default=None, description="must equal the topic's source level or the token's source")
-    incident: Id = Field(description="id of what happens out there, the same in all messages about it",
-                         examples=["els-2031-0007"])  # fmt: skip
+    incident: Id = Field(
+        description="id of what happens out there, the same in all messages about it", examples=["els-2031-0007"]
+    )
     msg_type: MsgType = Field(default=MsgType.ALERT, description="a cancel prepares the all-clear; people release it")
     status: Status = Field(description="a live daemon takes actual only, an exercise daemon exercise and test")
     kind: Id = Field(description="what happens, as playbooks match it", examples=["amok", "bomb_threat"])
-    sent: AwareDatetime | None = Field(default=None, description="with offset; without it the time of receipt counts",
-                                       examples=["2031-05-14T10:21:07+02:00"])  # fmt: skip
-    place: str | None = Field(default=None, min_length=1, max_length=MAX_PLACE,
-                              description="where, as the public shall read it", examples=["Berufsschule am Westring"])  # fmt: skip
+    sent: AwareDatetime | None = Field(
+        default=None,
+        description="with offset; without it the time of receipt counts",
+        examples=["2031-05-14T10:21:07+02:00"],
+    )
+    place: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_PLACE,
+        description="where, as the public shall read it",
+        examples=["Berufsschule am Westring"],
+    )
     area: AreaSchema | None = Field(default=None, description="may be left out where one region is configured")
     severity: Severity | None = Field(default=None, description="the playbook's own where it is missing")
     urgency: Urgency | None = Field(default=None, description="CAP urgency")
     certainty: Certainty | None = Field(default=None, description="CAP certainty")
-    expires: AwareDatetime | None = Field(default=None, description="with offset; nothing is sent after it",
-                                          examples=["2031-05-14T14:00:00+02:00"])  # fmt: skip
+    expires: AwareDatetime | None = Field(
+        default=None, description="with offset; nothing is sent after it", examples=["2031-05-14T14:00:00+02:00"]
+    )
     sequence: int | None = Field(default=None, description="order of messages about one incident")
-    facts: dict[str, Fact] = Field(default_factory=dict, description="details that texts may name",
-                                   examples=[{"gate": "Nordtor"}])  # fmt: skip
+    facts: dict[str, Fact] = Field(
+        default_factory=dict, description="details that texts may name", examples=[{"gate": "Nordtor"}]
+    )
     reason: str | None = Field(default=None, max_length=200, description="of a cancel: all_clear or false_alarm")
-    playbooks: list[Id] = Field(default_factory=list, max_length=MAX_LIST,
-                                description="playbooks to use, from operators only")  # fmt: skip
+    playbooks: list[Id] = Field(
+        default_factory=list, max_length=MAX_LIST, description="playbooks to use, from operators only"
+    )
 
 
 def schema(subject: Literal["event", "playbook", "config"]) -> None:

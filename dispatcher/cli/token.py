@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import secrets
@@ -10,36 +9,18 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import typer
-from pydantic import Field
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from dispatcher.console.auth import Entry, Role, TokensFile, sha256
 from dispatcher.documents import read_yaml, validated
 from dispatcher.model.errors import ConfigurationError, Problem
-from dispatcher.model.playbook import Strict
 
 _HEAD = "# Written by `dispatcher token`: hashes only, no token can be read back from here.\n"
-
-
-class Entry(Strict):
-    """One token, known by its SHA-256; times are UTC in ISO 8601."""
-
-    id: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    role: Literal["viewer", "operator", "supervisor", "source"]
-    person: str | None = None
-    source: str | None = None
-    created_at: str
-
-
-class TokensFile(Strict):
-    """The file of token hashes."""
-
-    tokens: tuple[Entry, ...] = ()
 
 
 def create(path: Path, *, role: str, person: str, source: str) -> None:
@@ -48,13 +29,14 @@ def create(path: Path, *, role: str, person: str, source: str) -> None:
     A source's token names the source, any other a person; a usage error says so. Raises `ConfigurationError` where the
     file cannot be read or written.
     """
-    if (role == "source") != bool(source) or not (person or source):
-        raise typer.BadParameter("role source needs --source, every other role --person and no --source")
     token = secrets.token_urlsafe(32)
-    entry = Entry.model_validate({
-        "id": f"t-{secrets.token_hex(4)}", "sha256": hashlib.sha256(token.encode()).hexdigest(), "role": role,
-        "person": person or None, "source": source or None, "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    })  # fmt: skip
+    try:
+        entry = Entry(
+            id=f"t-{secrets.token_hex(4)}", sha256=sha256(token), role=Role(role),
+            person=person or None, source=source or None, created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     _write(path, [*read(path), entry])
     typer.echo(token)
     typer.echo(f"{entry.id} is kept in {path} as a hash; the token itself is not shown again", err=True)
@@ -83,7 +65,9 @@ def _write(path: Path, entries: Sequence[Entry]) -> None:
     """Replace ``path`` at once: a reader sees the old file or the new one, a crash leaves one of the two."""
     out = io.StringIO(_HEAD)
     out.seek(0, os.SEEK_END)
-    YAML(typ="safe", pure=True).dump({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, out)
+    YAML(typ="safe", pure=True).dump(
+        {"tokens": [entry.model_dump(mode="json", exclude_none=True) for entry in entries]}, out
+    )
     try:
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:  # mode 0600
             file.write(out.getvalue())

@@ -155,7 +155,16 @@ class MqttIntake:
         self._out: deque[_Out] = deque(maxlen=OUT_LIMIT)
         self._wake = asyncio.Event()
         self._taking = True
-        self.connected = False
+        self._connected = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands and the subscription is made."""
+        return self._connected.is_set()
+
+    async def until_connected(self) -> None:
+        """Wait for it."""
+        await self._connected.wait()
 
     @property
     def topic_in(self) -> str:
@@ -205,11 +214,12 @@ class MqttIntake:
                 raise
             log.warning("broker_lost")
         finally:
-            window.open = self.connected = False
+            window.open = False
+            self._connected.clear()
             BROKER.set(0)
 
     def _online(self, node: str) -> None:
-        self.connected = True
+        self._connected.set()
         BROKER.set(1)
         self._out.appendleft(_Out(node, json.dumps({"state": "online"}).encode(), 1, retain=True))
         self._wake.set()

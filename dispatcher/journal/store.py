@@ -224,14 +224,24 @@ def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
     d = t.deliveries.c
     where = [d.incident == alert.incident, d.revision < alert.revision]
     if alert.purpose.ends:
-        a = t.alerts.c
-        held = (a.incident == alert.incident, a.revision < alert.revision, a.state == "held")
-        connection.execute(update(t.alerts).where(*held).values(state="superseded"))
         where.append(d.state.in_([*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]))
     else:
         where += [d.state.in_(list(UNTRIED)), d.channel.in_([p.channel for p in alert.plan])]
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
     _set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=f"by {alert.purpose} {alert.code}")
+    _supersede_held(connection, alert, at)
+
+
+def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
+    """Nobody shall release what was replaced: all that waits before an end, else what has no delivery left to let out."""
+    a, d = t.alerts.c, t.deliveries.c
+    where = [a.incident == alert.incident, a.revision < alert.revision, a.state == "held"]
+    if not alert.purpose.ends:
+        waiting = select(d.alert).where(d.incident == alert.incident, d.state == DeliveryState.HELD)
+        where += [a.rows_written.is_(True), a.id.not_in(waiting)]
+    ids = connection.execute(select(a.id).where(*where)).scalars().all()
+    connection.execute(update(t.alerts).where(a.id.in_(ids)).values(state="superseded"))
+    add_facts(connection, at, (("alert.superseded", key, {"incident": alert.incident, "by": alert.id}) for key in ids))
 
 
 def _set_state(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
@@ -113,7 +114,7 @@ def read_json(payload: bytes) -> dict[str, Any]:
     if _deepest(text) > MAX_DEPTH:
         raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
     try:
-        data = json.loads(text, object_pairs_hook=_one_meaning, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_one_meaning, parse_float=_finite, parse_constant=_no_constant)
     except Unreadable:
         raise
     except (ValueError, RecursionError) as error:
@@ -201,12 +202,12 @@ class _Fields:
             return None
         try:
             moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            self.warnings.append(f"{name}: {_short(value)} is no time with an offset, taken as not said")
-            return None
-        return moment
+            if moment is not None and moment.tzinfo is not None:
+                return moment.astimezone(UTC)  # what lies before year 1 or after 9999 there could not be kept
+        except (ValueError, OverflowError):
+            pass
+        self.warnings.append(f"{name}: {_short(value)} is no time with an offset, taken as not said")
+        return None
 
     def assume_sent(self, received_at: datetime) -> datetime:
         self.warnings.append("sent: missing, the time of receipt is taken")
@@ -272,6 +273,11 @@ def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise Unreadable(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_constant(_short(text))
 
 
 def _no_surrogates(data: dict[str, Any]) -> None:

@@ -147,17 +147,19 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
         lines = (f"incident {event.incident}, kind {event.kind}", *(str(v) for v in verdicts))
         page = Page(Cause.NOTHING_MATCHED, lines)
         return Plan(open=history.open, pages=(page,), verdicts=verdicts)
-    stale = person_of(event.source) is None and now - event.sent > deployment.max_age
-    first = matched[0]
+    machine, first = person_of(event.source) is None, matched[0]
+    stale = machine and now - event.sent > deployment.max_age
+    reopens = machine and not history.open and history.playbook is not None
     again = history.open and history.playbook == first.id
     speech = Speech(
         purpose=Purpose.UPDATE if again else Purpose.ALERT, playbook=first, regions=regions,
         severity=event.severity or first.severity, place=event.place, facts=event.facts,
         reason=next(v.reason for v in verdicts if v.playbook == first.id),
-        covers=tuple(p.id for p in matched[1:]), hold=stale,
+        covers=tuple(p.id for p in matched[1:]), hold=stale or reopens,
     )  # fmt: skip
     pages = (Page(Cause.STALE, _about(event)),) if stale else ()
-    return Plan(open=True, speech=speech, pages=pages, verdicts=verdicts)
+    notes = ("its incident was ended: a person has to reopen it",) if reopens else ()
+    return Plan(open=True, speech=speech, pages=pages, verdicts=verdicts, notes=notes)
 
 
 def _update(event: IncidentEvent, deployment: Deployment, history: IncidentHistory) -> Plan:
@@ -167,7 +169,8 @@ def _update(event: IncidentEvent, deployment: Deployment, history: IncidentHisto
         return Plan(pages=(page,), notes=("no open incident to update",))
     more = deployment.resolve(event.area) if event.area else ()
     speech = follow_up(Purpose.UPDATE, playbook, history, place=event.place, facts=event.facts, more=more)
-    return Plan(open=True, speech=speech)
+    pages = (_area_page(event, deployment),) if more is None else ()
+    return Plan(open=True, speech=speech, pages=pages)
 
 
 def _cancel(event: IncidentEvent, deployment: Deployment, history: IncidentHistory) -> Plan:
@@ -211,26 +214,35 @@ def compose(
     speech: Speech, deployment: Deployment, history: IncidentHistory, now: datetime, *,
     incident: IncidentId, event_key: str, requested_by: str = "", expires: datetime | None = None,
 ) -> tuple[Alert | None, tuple[str, ...]]:  # fmt: skip
-    """The frozen alert of ``speech`` with one plan entry a channel, and notes; None where no channel is left."""
+    """The frozen alert of ``speech`` with one plan entry a channel, and notes; None where no channel is left.
+
+    A person's end needs no channel: it stops what has not left yet, even where nothing has left at all.
+    """
     profiles = select_channels(speech, deployment, history)
-    if not profiles:
+    if not profiles and not (speech.purpose.ends and requested_by and not speech.hold):
         return None, ()
     people = people_needed(speech.playbook, speech.severity, speech.purpose, deployment.release_override)
     people = max(people, 1) if speech.hold else people
-    alert_id = AlertId("a" + hashlib.sha256(f"{incident}\0{event_key}\0{speech.purpose}".encode()).hexdigest()[:19])
-    code = short_code(alert_id)
+    name = alert_id(incident, event_key, speech.purpose)
+    code = short_code(name)
     voices = {profile.id: voice_of(profile, speech.playbook) for profile in profiles}
     rendered = render_texts(_occasion(speech, deployment, now, code, public_only=people == 0), set(voices.values()))
-    state = DeliveryState.HELD if people > (1 if requested_by else 0) else DeliveryState.QUEUED
+    held = speech.hold or people > (1 if requested_by else 0)
+    state = DeliveryState.HELD if held else DeliveryState.QUEUED
     keys = {voice: texts.key for voice, texts in rendered.texts.items()}
     return Alert(
-        id=alert_id, incident=incident, playbook=speech.playbook.id, purpose=speech.purpose, name=speech.name,
+        id=name, incident=incident, playbook=speech.playbook.id, purpose=speech.purpose, name=speech.name,
         status=_status(deployment), realm=deployment.realm, severity=speech.severity, created_at=now, code=code,
         place=speech.place, regions=speech.regions, texts={texts.key: texts for texts in rendered.texts.values()},
         plan=tuple(_planned(p, keys[voices[p.id]], state, history) for p in profiles), revision=history.revision + 1,
         people=people, deliver_within=_within(speech), expires_at=expires, reason=speech.reason,
         requested_by=requested_by, covers=speech.covers, degraded=rendered.degraded,
     ), rendered.notes  # fmt: skip
+
+
+def alert_id(incident: IncidentId, event_key: str, purpose: Purpose) -> AlertId:
+    """The id of what is said about ``incident`` because of one event or command; the same for a repeat."""
+    return AlertId("a" + hashlib.sha256(f"{incident}\0{event_key}\0{purpose}".encode()).hexdigest()[:19])
 
 
 def _planned(profile: ChannelProfile, text: str, state: DeliveryState, history: IncidentHistory) -> Planned:
@@ -285,8 +297,8 @@ def compose_page(page: Page, raw: bytes, deployment: Deployment, now: datetime, 
     staff = deployment.staff()
     if not staff:
         return None
-    alert_id = AlertId("p" + hashlib.sha256(f"{key}\0{page.cause}".encode()).hexdigest()[:19])
-    code = short_code(alert_id)
+    name = AlertId("p" + hashlib.sha256(f"{key}\0{page.cause}".encode()).hexdigest()[:19])
+    code = short_code(name)
     voices = {profile.id: voice_of(profile, None) for profile in staff}
     texts = render_page(
         page.cause.headline, page.lines, raw.decode(errors="replace"), set(voices.values()),
@@ -294,7 +306,7 @@ def compose_page(page: Page, raw: bytes, deployment: Deployment, now: datetime, 
     )  # fmt: skip
     keys = {voice: found.key for voice, found in texts.items()}
     return Alert(
-        id=alert_id, incident=IncidentId(alert_id), playbook=PlaybookId("page"), purpose=Purpose.PAGE, name=page.cause,
+        id=name, incident=IncidentId(name), playbook=PlaybookId("page"), purpose=Purpose.PAGE, name=page.cause,
         status=_status(deployment), realm=deployment.realm, severity=Severity.EXTREME, created_at=now, code=code,
         place="", regions=(), texts={found.key: found for found in texts.values()},
         plan=tuple(Planned(p.id, keys[voices[p.id]], DeliveryState.QUEUED) for p in staff), revision=1, people=0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dispatcher.model.cap import Region, RegionId, Severity
 from dispatcher.model.incident import IncidentEvent
 from dispatcher.model.playbook import Playbook, PlaybookId
+from dispatcher.plan.policy import person_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Verdict:
 def match(
     event: IncidentEvent, playbooks: Sequence[Playbook], where: Sequence[RegionId], regions: Sequence[Region]
 ) -> tuple[Verdict, ...]:
-    """A verdict of every playbook; those named by an operator match whatever their rules say."""
+    """A verdict of every playbook; those named by an operator match whatever their rules say, a machine names none."""
     return tuple(_verdict(event, playbook, where, regions) for playbook in playbooks)
 
 
@@ -37,7 +38,7 @@ def speaking(verdicts: Sequence[Verdict], playbooks: Sequence[Playbook]) -> tupl
 
 
 def _verdict(event: IncidentEvent, playbook: Playbook, where: Sequence[RegionId], regions: Sequence[Region]) -> Verdict:
-    if event.playbooks:
+    if event.playbooks and person_of(event.source) is not None:
         named = playbook.id in event.playbooks
         return Verdict(playbook.id, named, "named by the operator" if named else "not named by the operator")
     refusals = [text for holds, text in _rules(event, playbook, where, regions) if not holds]

@@ -54,7 +54,8 @@ def decide(
     """What becomes of a delivery in ``sending`` after ``outcome``; ``ended`` says that a later end forbids its text."""
     result, reason = outcome.result, outcome.reason
     if result is Result.NEVER_LEFT:
-        return Decision((_S.SUPERSEDED,), Reason.CANCELLED, note="caught by the fence, nothing left")
+        note = "caught by the fence, nothing left"
+        return Decision((_S.SUPERSEDED,), Reason.CANCELLED, doubtful=delivery.doubtful, note=note)
     if result in (Result.ACCEPTED, Result.VISIBLE, Result.BY_HAND):
         return Decision((_S(result.value),), doubtful=delivery.doubtful and result is not Result.VISIBLE)
     if result is Result.IN_DOUBT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from dispatcher.channels.base import Channel, ChannelSettings, Traits
@@ -34,10 +34,8 @@ class Believer(BrokenChannel):
 
     async def send(self, post: Post) -> Outcome:
         """Accepted, always."""
-        try:
+        with suppress(ChannelError):
             await self.http.request(self.request)
-        except ChannelError:
-            pass
         return Outcome(result=Result.ACCEPTED, provider_id=post.key)
 
 

@@ -233,6 +233,7 @@ def test_tokens_are_listed_by_holder(capsys: pytest.CaptureFixture[str], tmp_pat
         ["--role", "source", "--person", "Dienstgruppe A"],
         ["--role", "viewer", "--person", "Dienstgruppe A", "--source", "els"],
         ["--role", "king", "--person", "Dienstgruppe A"],
+        ["--role", "source", "--source", "operator:leitung"],
     ],
 )
 def test_a_token_belongs_to_a_person_or_a_source(

@@ -102,6 +102,7 @@ def test_a_wrong_field_is_named_with_its_line_and_a_remedy(old: str, new: str, f
     text = SMALL.replace(old, new, 1)
     named = {problem.field: problem for problem in problems(text)}
     assert field in named
+    assert field.rpartition(".")[0] not in named
     assert remedy in named[field].remedy
     word = field.rpartition(".")[2]
     if f"{word}:" in text and f"{word}:" in new:

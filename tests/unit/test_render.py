@@ -146,6 +146,7 @@ def test_only_public_facts_go_out_unread() -> None:
         ("count", 1.5, "1.5"),
         ("count", 1_000, ""),
         ("count", float("inf"), ""),
+        ("count", float("nan"), ""),
         ("count", "12", ""),
         ("count", True, ""),
         ("since", "7:30", "7:30"),
@@ -210,8 +211,8 @@ def test_a_template_that_says_nothing_is_replaced() -> None:
 def test_160_units_always_hold_a_text(unit: Unit, language: str) -> None:
     """In 160 of any unit there is always something true to say, with mark, repetition, time and code."""
     voice = Voice(TextLimit(unit, 160), (language,))
-    text = SMALL.replace("title: Großbrand", f"title: {'🚨' * 80}").replace("en: {", f"{language}: {{")
-    book = playbook(text.replace("match:", "languages: [de]\nmatch:") if language != "de" else SMALL)
+    wordy = SMALL.replace("title: Großbrand", f"title: {'🚨' * 80}\nlanguages: [de]")
+    book = playbook(wordy.replace("en: {", "fr: {") if language == "fr" else wordy)
     sender = Sender(name="Amt für öffentliche Sicherheit und Ordnung " * 9)
     for purpose in SAID:
         said = texts(voice, playbook=book, purpose=purpose, place="🚨" * 80, sender=sender, realm=Realm.EXERCISE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,16 +14,16 @@ from dispatcher.wall.board import Board
 from dispatcher.wall.faults import Faults, Take, answer_with
 
 
-class Double:
+class Double(ABC):
     """A double of one provider over a shared board."""
 
     def __init__(self, board: Board, faults: Faults) -> None:
         """All doubles of a wall share ``board`` and ``faults``."""
         self.board, self.faults = board, faults
 
+    @abstractmethod
     def routes(self) -> Sequence[web.RouteDef]:
         """The paths that this double answers, under a prefix of its own."""
-        raise NotImplementedError
 
     async def serve(self, request: web.Request, account: str, take: Take) -> web.StreamResponse:
         """Count the request for ``account`` and answer with ``take()``, unless a fault comes between."""

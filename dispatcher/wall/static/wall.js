@@ -16,7 +16,7 @@ let cards = new Map();
 function cardOf(account) {
   if (!cards.has(account)) {
     const card = byId("card").content.firstElementChild.cloneNode(true);
-    card.querySelector("h2").textContent = titles[account] || account;
+    card.querySelector("h2").textContent = (titles[account] || account).replaceAll("/", "/\u200b");
     card.querySelector("use").setAttribute("href", "/_wall/static/icon.svg#unknown");
     cards.set(account, card);
     byId("cards").append(card);

@@ -1,0 +1,44 @@
+"""How the daemon itself is doing, for machines: alive, ready, measured, described."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from dispatcher.console.auth import Role
+from dispatcher.console.openapi import DESCRIPTION
+from dispatcher.console.problems import HttpProblem
+from dispatcher.console.routing import Call, Routes
+from dispatcher.console.schemas import Nothing
+from dispatcher.console.views import answer
+from dispatcher.telemetry import REGISTRY
+
+routes = Routes()
+
+
+@routes("GET /healthz", role=None, reads=Nothing)
+async def healthz(_call: Call[Nothing]) -> web.Response:
+    """Answer as long as the process lives."""
+    return answer({"status": "ok"})
+
+
+@routes("GET /readyz", role=None, reads=Nothing)
+async def readyz(call: Call[Nothing]) -> web.Response:
+    """Say whether this daemon can be relied on, and if not, why."""
+    states = call.context.ready()
+    missing = [name for name, good in states.items() if not good]
+    if missing:
+        raise HttpProblem(503, f"not ready: {', '.join(missing)}", ready=dict(states))
+    return answer({"status": "ready", "ready": dict(states)})
+
+
+@routes("GET /metrics", role=Role.VIEWER, reads=Nothing)
+async def metrics(_call: Call[Nothing]) -> web.Response:
+    """Give the metrics in Prometheus' text format."""
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@routes("GET /openapi.json", role=Role.VIEWER, reads=Nothing)
+async def openapi(call: Call[Nothing]) -> web.Response:
+    """Describe this interface, as OpenAPI 3.1."""
+    return web.Response(text=call.request.app[DESCRIPTION], content_type="application/json")

@@ -1,0 +1,37 @@
+"""What the HTTP interface is handed: the road, the journal, and whom it may believe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from dispatcher.clock import Clock
+from dispatcher.console.auth import ConsoleSettings, Throttle, Tickets, Tokens
+from dispatcher.journal.base import Journal
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import Problem
+from dispatcher.pipeline import Pipeline
+from dispatcher.web import Hub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a request may need. ``ready`` names what must hold before this daemon is relied on."""
+
+    pipeline: Pipeline
+    journal: Journal
+    deployment: Deployment
+    hub: Hub
+    tokens: Tokens
+    clock: Clock
+    settings: ConsoleSettings
+    ready: Callable[[], Mapping[str, bool]]
+    problems: Sequence[Problem] = ()
+    tickets: Tickets = field(default_factory=Tickets)
+    throttle: Throttle = field(default_factory=Throttle)
+
+
+CONTEXT: Final = web.AppKey("context", Context)

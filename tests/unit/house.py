@@ -1,0 +1,264 @@
+"""A small police force for tests of the core: three regions, five channels, one playbook, and the road through them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.journal import queries
+from dispatcher.journal.base import SqliteJournal, open_journal
+from dispatcher.journal.batch import StepBatch
+from dispatcher.launch import Launch
+from dispatcher.model.alert import Alert, Planned, Post, Purpose, Text, TextSet
+from dispatcher.model.cap import Realm, Region, RegionId, Severity, Status
+from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
+from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result
+from dispatcher.model.deployment import Deployment, Sender
+from dispatcher.model.incident import IncidentEvent, parse_event
+from dispatcher.model.playbook import Playbook, PlaybookId
+from dispatcher.permits import Fence, Permits
+from dispatcher.pipeline import Pipeline
+from dispatcher.recovery import Recovery
+from dispatcher.testing import FakeChannel, FakeClock
+from dispatcher.worker import Worker
+
+NOW = FakeClock().now()
+REGIONS = (
+    Region(RegionId("leer"), "Landkreis Leer", "03457"),
+    Region(RegionId("emden"), "Stadt Emden", "03402"),
+    Region(RegionId("aurich"), "Landkreis Aurich", "03452"),
+)
+TEMPORARY = Outcome(result=Result.TEMPORARY, reason=Reason.SERVER_ERROR, detail="503")
+DOUBT = Outcome(result=Result.IN_DOUBT, reason=Reason.TIMEOUT, detail="no answer")
+PERMANENT = Outcome(result=Result.PERMANENT, reason=Reason.REJECTED, detail="403")
+
+
+def channel(name: str, *regions: str, **changes: Any) -> ChannelProfile:
+    """A channel of its own kind, origin and credential, for ``regions`` or the whole territory."""
+    usual: dict[str, Any] = {
+        "id": ChannelId(name), "kind": name.partition("-")[0], "title": name, "origin": f"https://{name}.test",
+        "credential": name, "limit": TextLimit(Unit.CHARACTERS, 2_000), "regions": frozenset(regions),
+    }  # fmt: skip
+    return ChannelProfile(**{**usual, **changes})
+
+
+CHANNELS = (
+    channel("whatsapp-leer", "leer"),
+    channel("facebook-leer", "leer"),
+    channel("facebook-emden", "emden"),
+    channel("website"),
+    channel("duty-team", audience=Audience.STAFF),
+)
+LEER = {"whatsapp-leer", "facebook-leer", "website"}
+
+
+def _said(word: str) -> dict[str, dict[str, str]]:
+    return {"de": {"headline": f"{word}: {{{{ place }}}}", "long": f"{word} lang.", "short": f"{word} kurz."}}
+
+
+def playbook(name: str = "amok", **changes: Any) -> Playbook:
+    """A playbook that speaks German, goes out by itself and matches events of its own name."""
+    texts = {purpose: _said(purpose) for purpose in ("alert", "update", "all_clear", "false_alarm")}
+    usual = {
+        "playbook": name, "title": name.title(), "match": {"kind": [name]}, "severity": "extreme", "texts": texts,
+        "release": "automatic", "languages": ["de"],
+    }  # fmt: skip
+    return Playbook.model_validate({**usual, **changes})
+
+
+def deployment(*playbooks: Playbook, channels: tuple[ChannelProfile, ...] = CHANNELS, **changes: Any) -> Deployment:
+    """A live deployment of the three regions."""
+    usual: dict[str, Any] = {
+        "realm": Realm.LIVE, "sender": Sender(name="Polizei Ostfriesland"), "regions": REGIONS,
+        "channels": {profile.id: profile for profile in channels}, "playbooks": playbooks or (playbook(),),
+    }  # fmt: skip
+    return Deployment(**{**usual, **changes})
+
+
+def payload(**changes: Any) -> bytes:
+    """An amok alert in Leer as bytes; a field changed to None is left out."""
+    usual = {
+        "v": 1, "id": "1", "incident": "i1", "msg_type": "alert", "status": "actual", "kind": "amok",
+        "sent": NOW.isoformat(), "place": "Schule am Deich", "area": {"regions": ["leer"]},
+    }  # fmt: skip
+    return json.dumps({k: v for k, v in {**usual, **changes}.items() if v is not None}).encode()
+
+
+def event(source: str = "control-room", **changes: Any) -> IncidentEvent:
+    """The same as an event."""
+    return parse_event(payload(**changes), source=source, received_at=NOW)
+
+
+def text_set(word: str = "alert") -> TextSet:
+    """Three different texts."""
+    return TextSet(*(Text(word, f"{word} {form}", ("de",)) for form in ("first", "follow-up", "repetition")))
+
+
+def alert(
+    *channels: str, state: DeliveryState = DeliveryState.QUEUED, name: str = "a1", follows: bool = False, **changes: Any
+) -> Alert:
+    """An alert that says ``text_set()`` on ``channels``, each delivery beginning in ``state``."""
+    texts = text_set()
+    usual: dict[str, Any] = {
+        "id": AlertId(name), "incident": IncidentId("i1"), "playbook": PlaybookId("amok"), "purpose": Purpose.ALERT,
+        "status": Status.ACTUAL, "realm": Realm.LIVE, "severity": Severity.EXTREME, "created_at": NOW, "code": "KQX-42",
+        "place": "Schule am Deich", "regions": (RegionId("leer"),), "texts": {texts.key: texts}, "revision": 1,
+        "plan": tuple(Planned(ChannelId(c), texts.key, state, follows) for c in channels or ("website",)), "people": 0,
+        "deliver_within": timedelta(minutes=20),
+    }  # fmt: skip
+    return Alert(**{**usual, **changes})
+
+
+def delivery(state: DeliveryState = DeliveryState.SENDING, channel: str = "website", **changes: Any) -> Delivery:
+    """A first delivery of that alert, released now and due within 20 minutes."""
+    usual: dict[str, Any] = {
+        "alert": AlertId("a1"), "channel": ChannelId(channel), "incident": IncidentId("i1"), "text": text_set().key,
+        "rank": 2, "revision": 1, "attempts": 1, "released_at": NOW, "due_at": NOW,
+        "deadline_at": NOW + timedelta(minutes=20),
+    }  # fmt: skip
+    return Delivery(**{**usual, "state": state, **changes})
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for ``condition``; raises `TimeoutError` where it does not come."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def always(outcome: Outcome) -> Callable[[Post], Awaitable[Outcome]]:
+    """A channel's answer that never changes."""
+
+    async def answer(_: Post) -> Outcome:
+        return outcome
+
+    return answer
+
+
+def in_turn(*outcomes: Outcome) -> Callable[[Post], Awaitable[Outcome]]:
+    """A channel's answers, one after the other, then acceptance."""
+    left = list(outcomes)
+
+    async def answer(_: Post) -> Outcome:
+        return left.pop(0) if left else Outcome(result=Result.ACCEPTED, provider_id="post-1")
+
+    return answer
+
+
+def full(connection: Connection) -> None:
+    """Let the disk be full from now on, for this journal's writing connection."""
+    connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+
+def roomy(connection: Connection) -> None:
+    """Let there be room again."""
+    connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+
+
+@dataclass
+class Road:
+    """A running daemon without its doors: what comes in is handed to it, what goes out lands in fakes."""
+
+    deployment: Deployment
+    journal: SqliteJournal
+    clock: FakeClock
+    fakes: Mapping[str, FakeChannel]
+    permits: Permits
+    fence: Fence
+    worker: Worker
+    launch: Launch
+    pipeline: Pipeline
+    recovery: Recovery
+    acknowledged: list[str] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+    async def receive(self, source: str = "control-room", *, raw: bytes | None = None, **changes: Any) -> Receipt:
+        """Take in one event; ``retained`` is the transport's word, everything else the event's."""
+        retained = bool(changes.pop("retained", False))
+        data = payload(**changes) if raw is None else raw
+        name = str(changes.get("id", "1"))
+        inbound = Inbound(
+            source=source, payload=data, received_at=self.clock.now(), retained=retained,
+            ack=lambda: self.acknowledged.append(name), reply=self.receipts.append,
+        )  # fmt: skip
+        return await self.pipeline.receive(inbound)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is held by the worker."""
+        await until(lambda: self.worker.open == 0)
+
+    def push(self, span: timedelta) -> None:
+        """Let time pass and the worker notice."""
+        self.clock.push(span)
+        self.worker.enqueue([])
+
+    def said(self, name: str) -> list[tuple[Purpose, str]]:
+        """What a channel was given: purpose and incident."""
+        return [(post.purpose, post.incident) for post in self.fakes[name].posts]
+
+    async def deliveries(self, **filters: Any) -> list[Delivery]:
+        """Deliveries of the incident, without pages, in order of channel."""
+        wanted = {"incident": IncidentId("i1"), **filters}
+        return sorted(await self.journal.read(partial(queries.deliveries, **wanted)), key=lambda d: (d.revision, d.id))
+
+    async def states(self, **filters: Any) -> dict[str, str]:
+        """State by channel."""
+        return {found.channel: str(found.state) for found in await self.deliveries(**filters)}
+
+    async def alerts(self, incident: str = "i1") -> list[queries.AlertRecord]:
+        """Alerts of an incident, oldest first."""
+        found = await self.journal.read(partial(queries.alert_records, incident=IncidentId(incident)))
+        return sorted(found, key=lambda record: record.alert.revision)
+
+    async def pages(self) -> list[str]:
+        """Causes of all pages."""
+        records = await self.journal.read(partial(queries.alert_records, limit=1000))
+        return sorted(record.alert.name for record in records if record.alert.purpose is Purpose.PAGE)
+
+    async def kinds(self) -> list[str]:
+        """Kinds of all facts, in order."""
+        return [fact.kind for fact in await self.journal.read(partial(queries.facts_after, seq=0, limit=10_000))]
+
+
+@asynccontextmanager
+async def road(
+    path: Path, where: Deployment | None = None, *, working: bool = True, clock: FakeClock | None = None,
+    permits: Permits | None = None, **handlers: Callable[[Post], Awaitable[Outcome]],
+) -> AsyncIterator[Road]:  # fmt: skip
+    """The road over a journal in ``path``; ``handlers`` by channel, with ``_`` for ``-``. Ends like a crash."""
+    where, clock, permits, rng = where or deployment(), clock or FakeClock(), permits or Permits(), random.Random(7)
+    async with open_journal(path / "journal.sqlite", inline=True) as journal:
+        fence, steps = Fence(), StepBatch(journal, clock)
+        fakes = {name: FakeChannel(handlers.get(name.replace("-", "_"))) for name in where.channels}
+        worker = Worker(journal=journal, deployment=where, permits=permits, clock=clock)
+        launch = Launch(journal, permits, where.channels, worker)
+        pipeline = Pipeline(
+            journal=journal, deployment=where, channels=fakes, launch=launch, steps=steps, permits=permits,
+            fence=fence, clock=clock, rng=rng,
+        )  # fmt: skip
+        recovery = Recovery(journal, where, steps, fence, clock, rng)
+        worker.enqueue(await recovery.run())
+        task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None
+        try:
+            yield Road(where, journal, clock, fakes, permits, fence, worker, launch, pipeline, recovery)
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            await worker.drain(0)
+
+
+def moment(minutes: float) -> datetime:
+    """So many minutes after the beginning of every test."""
+    return NOW + timedelta(minutes=minutes)

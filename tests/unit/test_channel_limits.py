@@ -1,0 +1,78 @@
+"""What fits on a channel, counted as its provider counts."""
+
+from __future__ import annotations
+
+import pytest
+from house import channel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.model.cap import RegionId
+from dispatcher.model.channel import TextLimit, Unit
+
+FAMILY = "👩‍👩‍👧"  # five code points, one grapheme
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+# What joins nothing to its neighbours: here, the grapheme count is known without Unicode's rules.
+PLAIN = st.text(st.sampled_from("aZ9 .ßÄ–€漢🚨"), max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [(Unit.CHARACTERS, 11), (Unit.UTF16, 14), (Unit.GRAPHEMES, 7), (Unit.BYTES, 25)],
+)
+def test_each_unit_counts_its_own_way(unit: Unit, expected: int) -> None:
+    """Code points, UTF-16 units, what a reader sees as one sign, and bytes of UTF-8 are four different lengths."""
+    assert TextLimit(unit, 100).measure(f"Übung{FAMILY}!") == expected
+
+
+@pytest.mark.parametrize("unit", Unit)
+def test_the_limit_itself_fits(unit: Unit) -> None:
+    """A text of exactly the limit's length fits, one sign more does not."""
+    limit = TextLimit(unit, 5)
+    assert limit.fits("12345")
+    assert not limit.fits("123456")
+
+
+def test_a_link_counts_what_the_provider_says() -> None:
+    """Where links have a fixed length, every link counts that, however long or short it is."""
+    limit = TextLimit(Unit.GRAPHEMES, 500, url_length=23)
+    long, short = f"https://police.example/{'a' * 300}", "http://a.de"
+    assert limit.measure(f"See {long} now") == len("See  now") + 23
+    assert limit.measure(f"{long} {short}") == 2 * 23 + 1
+    assert limit.measure(f'<a href="{short}">') == len('<a href="">') + 23
+    assert limit.measure("no link: ftp://a.de, https:// x") == len("no link: ftp://a.de, https:// x")
+    assert TextLimit(Unit.GRAPHEMES, 500).measure(long) == len(long)
+
+
+@given(TEXTS)
+def test_code_points_and_bytes_are_counted_exactly(text: str) -> None:
+    """Characters, UTF-16 units and bytes are what counting the text sign by sign gives."""
+    sizes = [ord(char) for char in text]
+    assert TextLimit(Unit.CHARACTERS, 1).measure(text) == len(sizes)
+    assert TextLimit(Unit.UTF16, 1).measure(text) == sum(1 + (size > 0xFFFF) for size in sizes)
+    utf8 = sum(1 + (size > 0x7F) + (size > 0x7FF) + (size > 0xFFFF) for size in sizes)
+    assert TextLimit(Unit.BYTES, 1).measure(text) == utf8
+
+
+@given(PLAIN)
+def test_plain_signs_are_one_grapheme_each(text: str) -> None:
+    """Signs that join nothing are one grapheme each; a combining mark adds none."""
+    limit = TextLimit(Unit.GRAPHEMES, 1)
+    assert limit.measure(text) == len(text)
+    assert limit.measure("".join(f"{char}\N{COMBINING ACUTE ACCENT}" for char in text)) == len(text)
+
+
+@given(TEXTS, st.sampled_from(Unit), st.integers(0, 300), st.none() | st.integers(1, 40))
+def test_fits_is_measured(text: str, unit: Unit, size: int, url_length: int | None) -> None:
+    """Whatever the text and the limit, it fits exactly where its measure is no more than the size."""
+    limit = TextLimit(unit, size, url_length)
+    assert limit.fits(text) is (limit.measure(text) <= size)
+
+
+def test_a_channel_serves_its_regions() -> None:
+    """A channel speaks for its own regions; one without regions speaks for all."""
+    leer, emden = frozenset({RegionId("leer")}), frozenset({RegionId("emden")})
+    assert channel("website").serves(emden)
+    assert channel("whatsapp", "leer").serves(leer | emden)
+    assert not channel("whatsapp", "leer").serves(emden)
+    assert not channel("whatsapp", "leer").serves(frozenset())
