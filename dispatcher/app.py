@@ -171,11 +171,12 @@ async def serve(loaded: Loaded) -> int:
             for task in waiting:
                 task.cancel()
             log.info("stopping", broken=service.broken.is_set())
-            code = EXIT_BROKEN if service.broken.is_set() else 0
+            if service.broken.is_set():
+                os._exit(EXIT_BROKEN)  # what is on disk is unknown: nothing more is written, the next start replays
     except JournalBroken as error:
         log.critical("journal_broken", error=str(error))
         return EXIT_BROKEN
-    return code
+    return 0
 
 
 def _stop(stop: asyncio.Event) -> None:

@@ -91,12 +91,12 @@ class Decisions:
     async def _write_spoken(self, alert: Alert, history: IncidentHistory, person: str, undo: ExitStack) -> None:
         """One transaction; an end that came to be does not ``undo`` its fence."""
         now = alert.created_at
-        with self.launch.boarding([alert]) as (boarded,):
+        with self.launch.boarding([alert]) as boarding:
 
             def unit(connection: Connection) -> None:
                 changes = {"open": False} if alert.purpose.ends else {}
                 store.bump_incident(connection, alert.incident, history.revision, now, **changes)
-                store.write_alert(connection, boarded, released_at=None if alert.held else now)
+                store.write_alert(connection, boarding.alerts[0], released_at=None if alert.held else now)
                 store.write_release(connection, alert.id, person, "release", now)
 
             try:
@@ -104,7 +104,7 @@ class Decisions:
             except Stale:
                 raise Conflict("the incident changed meanwhile: look again") from None
             undo.pop_all()
-            self.launch.go(boarded, None if alert.held else now)
+            boarding.go(now)
 
     def _fenced(self, incident: IncidentId, revision: int, *, ends: bool) -> ExitStack:
         """Stop texts before ``revision`` ahead of an end's commit; unless it comes to be, leaving lets them go on."""
@@ -145,8 +145,7 @@ class Decisions:
                 store.close_incident(connection, alert.incident, now)
 
         with self._fenced(alert.incident, alert.revision, ends=ends) as undo:
-            if ends:
-                _reaches_all(alert, await self._history(alert.incident))
+            _still_apt(alert, await self._history(alert.incident))
             await self.journal.write(unit)
             undo.pop_all()
         if enough:
@@ -197,8 +196,10 @@ def _key(command: Speak) -> str:
     return f"{command.person}/{command.key}"
 
 
-def _reaches_all(end: Alert, history: IncidentHistory) -> None:
-    """A prepared end must not leave out whom the alert reached since; raises `Conflict`."""
-    missed = history.carriers - {planned.channel for planned in end.plan}
-    if missed:
-        raise Conflict(f"{', '.join(sorted(missed))} carried the alert meanwhile: say the {end.purpose} anew instead")
+def _still_apt(alert: Alert, history: IncidentHistory) -> None:
+    """Raises `Conflict` where the incident has ended, or a prepared end would leave out whom the alert reached since."""
+    if not history.open:
+        raise Conflict(f"incident {alert.incident} has ended: nothing of it can be released any more")
+    missed = history.carriers - {planned.channel for planned in alert.plan}
+    if missed and alert.purpose.ends:
+        raise Conflict(f"{', '.join(sorted(missed))} carried the alert meanwhile: say the {alert.purpose} anew instead")

@@ -43,6 +43,21 @@ class Outbox(Protocol):
         """Carry out what is queued when it is due and gets its permits."""
 
 
+@dataclass(slots=True)
+class Boarding:
+    """Alerts that hold their permits and wait for the commit."""
+
+    launch: Launch
+    alerts: tuple[Alert, ...]
+    gone: bool = False
+
+    def go(self, at: datetime) -> None:
+        """The plan is on disk: what is not held leaves, released ``at`` that time."""
+        self.gone = True
+        for alert in self.alerts:
+            self.launch.go(alert, None if alert.held else at)
+
+
 class Launch:
     """Takes permits for a plan, writes its rows, hands it to the outbox."""
 
@@ -54,17 +69,17 @@ class Launch:
         self._writing: dict[AlertId, asyncio.Task[None]] = {}
 
     @contextmanager
-    def boarding(self, alerts: Iterable[Alert]) -> Iterator[tuple[Alert, ...]]:
+    def boarding(self, alerts: Iterable[Alert]) -> Iterator[Boarding]:
         """``alerts`` with every channel that gets its permits now beginning as sending, the rest staying queued.
 
-        What has not left by `go` when the block ends gives its permits back: its plan was not written.
+        Where nobody says `Boarding.go` before the block ends, nothing was written and the permits go back.
         """
-        boarded = tuple(self._board(alert) for alert in alerts)
+        boarding = Boarding(self, tuple(self._board(alert) for alert in alerts))
         try:
-            yield boarded
+            yield boarding
         finally:
-            for alert in boarded:
-                if alert.id not in self._writing:
+            if not boarding.gone:
+                for alert in boarding.alerts:
                     self._unboard(alert)
 
     def _board(self, alert: Alert) -> Alert:

@@ -117,8 +117,8 @@ class Pipeline:
 
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
         while True:
-            history = await self.journal.read(partial(queries.history, incident=event.incident))
-            plan = plan_event(event, self.deployment, history, now)
+            seen, history = await self.journal.read(partial(queries.before, event=event))
+            plan = Plan() if seen else plan_event(event, self.deployment, history, now)
             try:
                 recorded = await self._write_plan(event, inbound, plan, history, now)
             except Stale:
@@ -135,16 +135,15 @@ class Pipeline:
         alerts = [plan.alert] if plan.alert else []
         alerts += self._pages(plan.pages, inbound.payload, f"{event.source}/{event.id}", now)
         person = person_of(event.source)
-        with self.launch.boarding(alerts) as boarded:
+        with self.launch.boarding(alerts) as boarding:
             entry = Entry(
                 event=event, payload=inbound.payload, received_at=now, state=plan.state, notes=plan.notes,
-                revision=history.revision, incident=_incident_row(event, plan, history), alerts=boarded,
+                revision=history.revision, incident=_incident_row(event, plan, history), alerts=boarding.alerts,
                 people=((plan.alert.id, person),) if plan.alert and person else (),
             )  # fmt: skip
             recorded = await self.journal.write(partial(store.record_event, entry=entry))
             if recorded.state == plan.state:
-                for alert in boarded:
-                    self.launch.go(alert, None if alert.held else now)
+                boarding.go(now)
         return recorded
 
     async def _bury(self, inbound: Inbound, error: Unreadable, now: datetime) -> Receipt:
@@ -153,23 +152,25 @@ class Pipeline:
         pages = self._pages(
             (Page(cause, (str(error), f"from {inbound.source}")),), inbound.payload, _page_key(inbound), now
         )
-        with self.launch.boarding(pages) as boarded:
+        with self.launch.boarding(pages) as boarding:
             letter = Letter(
-                source=inbound.source, payload=inbound.payload, reason=str(error), received_at=now, pages=boarded
+                source=inbound.source,
+                payload=inbound.payload,
+                reason=str(error),
+                received_at=now,
+                pages=boarding.alerts,
             )
             recorded = await self.journal.write(partial(store.record_letter, letter=letter))
             if recorded.state == "unreadable":
-                for page in boarded:
-                    self.launch.go(page, now)
+                boarding.go(now)
         return _receipt(inbound, "", recorded, str(error))
 
     async def _page(self, page: Page, inbound: Inbound, now: datetime) -> None:
         """Page on its own, for what is known only after the commit; the same bytes page once."""
         pages = self._pages((page,), inbound.payload, _page_key(inbound), now)
-        with self.launch.boarding(pages) as boarded:
-            for alert in boarded:
-                if await self.journal.write(partial(store.write_page, page=alert)):
-                    self.launch.go(alert, now)
+        with self.launch.boarding(pages) as boarding:
+            if await self.journal.write(partial(store.write_pages, pages=boarding.alerts)):
+                boarding.go(now)
 
     def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime) -> list[Alert]:
         for page in pages:
@@ -187,18 +188,13 @@ class Pipeline:
     async def _attempt(self, outgoing: Outgoing, profile: ChannelProfile) -> Outcome:
         """One try, bounded by the deadline; the fence is checked right before the first byte."""
         delivery = outgoing.delivery
-        repeat = delivery.doubtful and Power.KEY not in profile.powers
-        post = post_for(outgoing.alert, delivery, repeat=repeat)
+        if delivery.deadline_at is not None and delivery.deadline_at <= self.clock.now():
+            return Outcome(result=Result.TEMPORARY, reason=Reason.EXPIRED, detail="its time was over before it left")
         channel = self.channels[delivery.channel]
         with departing(partial(self.fence.check, delivery)) as departure:
             try:
                 async with asyncio.timeout(self._seconds_left(delivery)):
-                    if repeat and Power.FIND in profile.powers:
-                        found = await channel.find(post)
-                        if isinstance(found, Outcome) and found.result is Result.VISIBLE:
-                            return found
-                    verbs = {Verb.POST: channel.send, Verb.EDIT: channel.edit, Verb.DELETE: channel.delete}
-                    answer = await verbs[delivery.verb](post)
+                    answer = await self._speak(channel, outgoing, profile)
             except Fenced:
                 return Outcome(result=Result.NEVER_LEFT, reason=Reason.CANCELLED)
             except TimeoutError:
@@ -211,6 +207,20 @@ class Pipeline:
         if isinstance(answer, Unsupported):
             return Outcome(result=Result.PERMANENT, reason=Reason.REJECTED, detail=f"no verb {answer.verb}")
         return answer
+
+    async def _speak(self, channel: Channel, outgoing: Outgoing, profile: ChannelProfile) -> Outcome | Unsupported:
+        """Say it. After a doubt: under the same key, else look first, else as a repetition that says so."""
+        delivery = outgoing.delivery
+        repeat = delivery.doubtful and Power.KEY not in profile.powers
+        post = post_for(outgoing.alert, delivery, repeat=repeat)
+        if repeat and Power.FIND in profile.powers:
+            found = await channel.find(post)
+            if isinstance(found, Outcome) and found.result is Result.VISIBLE:
+                return found
+            if isinstance(found, Outcome) and found.result is Result.ABSENT:
+                post = post_for(outgoing.alert, delivery, repeat=False)
+        verbs = {Verb.POST: channel.send, Verb.EDIT: channel.edit, Verb.DELETE: channel.delete}
+        return await verbs[delivery.verb](post)
 
     def _seconds_left(self, delivery: Delivery) -> float:
         left = (delivery.deadline_at - self.clock.now()).total_seconds() if delivery.deadline_at else ATTEMPT_SECONDS

@@ -104,11 +104,8 @@ class Worker:
         finally:
             delivery = outgoing.delivery
             self._permits.give_back(delivery, self._deployment.channels[delivery.channel])
-            if parked := self._parked.pop(delivery.lane, None):
-                self.enqueue(parked)
-            if again is not None:
-                self.enqueue([again])
-            self._wake.set()
+            # What is to be tried again goes before what waits behind it: no text leaves after a newer one of its lane.
+            self.enqueue([again] if again is not None else self._parked.pop(delivery.lane, []))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         outgoing = self._under_way.pop(task)
@@ -182,6 +179,8 @@ class Worker:
         for lane, parked in self._parked.items():
             self._parked[lane] = [one for one in parked if id(one) not in gone]
         await recovery.expire(late)
+        for lane in {one.delivery.lane for one in late}:
+            self.enqueue(self._parked.pop(lane, []))
 
     def _waiting(self) -> list[Outgoing]:
         found = [entry[-1] for entry in self._later]

@@ -17,6 +17,7 @@ import os
 import pkgutil
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Protocol, Self, cast
 from urllib.parse import urlsplit
@@ -159,6 +160,7 @@ def kinds() -> list[str]:
     return sorted(name for name in names if name not in _NO_KIND and not name.startswith("_"))
 
 
+@cache
 def load_kind(name: str) -> Kind:
     """The module of kind ``name``; raises `LookupError` that lists the known ones."""
     if name not in kinds():

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import signal
 import socket
 import sys
 import tempfile
@@ -77,11 +78,13 @@ def demo(*, once: bool, port: int | None) -> None:
     """Play the story; with ``once`` exit 0 when every delivery has ended well, 1 otherwise; else stay until Ctrl-C."""
     configure_logs(level="error")
     raise_descriptor_limit()
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(run_loop(_play(once=once, port=port)))
 
 
 async def _play(*, once: bool, port: int | None) -> int:
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with _stage(once=once, port=port) as (stage, broker):
         _welcome(stage, broker)
         await _story(stage)
@@ -119,8 +122,8 @@ def _titles(loaded: Loaded) -> dict[str, str]:
     found = {}
     for channel, (_, settings) in loaded.channels.items():
         fields = settings.model_dump()
-        account = fields.get("chat_id") or fields.get("page_id") or fields.get("topic")
-        account = account or settings.token() or str(fields.get("url", "")).rsplit("/", 1)[-1]
+        last = str(fields.get("url", "")).rpartition("/")[2]
+        account = fields.get("chat_id") or fields.get("page_id") or last or settings.token()
         found[account] = loaded.deployment.channels[channel].title
     return found
 
@@ -211,12 +214,11 @@ async def _watch(stage: Stage, chapter: Chapter) -> None:
 def _live_table(stage: Stage, found: Sequence[Delivery]) -> Table:
     profiles = stage.service.loaded.deployment.channels
     table = Table(box=None, pad_edge=False)
-    for name in ("channel", "public name", "state", "attempts"):
+    for name in ("state", "channel", "public name", "attempts"):
         table.add_column(name, no_wrap=True)
-    table.add_column("last answer", overflow="ellipsis", no_wrap=True)
     for d in sorted(found, key=lambda d: d.channel):
         state = _WORDS.get(d.state, str(d.state))
-        table.add_row(d.channel, profiles[d.channel].title, state, str(d.attempts), d.detail or d.provider_id)
+        table.add_row(state, d.channel, profiles[d.channel].title, str(d.attempts))
     called = {d.channel for d in found}
     rest = [channel for channel in profiles if channel not in called]
     table.caption = f"untouched: {', '.join(rest)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -12,6 +12,8 @@ from dispatcher.console import lookups
 from dispatcher.console.auth import Role
 from dispatcher.console.routing import Call, Routes
 from dispatcher.console.schemas import Limited, Nothing, WhichAlerts, WhichDeliveries
+from dispatcher.console.shared import SHARED
+from dispatcher.console.snapshot import snapshot
 from dispatcher.console.stream import stream_facts
 from dispatcher.console.views import (
     alert_in_full,
@@ -31,6 +33,7 @@ from dispatcher.model.errors import NotFound
 from dispatcher.model.incident import IncidentHistory
 
 routes = Routes()
+T = TypeVar("T")
 
 _MANY = 10_000
 
@@ -46,8 +49,8 @@ async def incidents(call: Call[Limited]) -> web.Response:
 async def incident(call: Call[Nothing]) -> web.Response:
     """Show one incident with its events, alerts and deliveries."""
     wanted = IncidentId(call.path("id"))
-    unit = partial(_incident, wanted=wanted, deployment=call.context.deployment)
-    return answer(_found(await call.context.journal.read(unit), f"no incident {wanted}"))
+    look = partial(_incident, wanted=wanted, deployment=call.context.deployment)
+    return _json(_found(await call.request.app[SHARED].text(f"incident {wanted}", look), f"no incident {wanted}"))
 
 
 @routes("GET /api/v1/alerts", role=Role.VIEWER, reads=WhichAlerts)
@@ -109,10 +112,23 @@ async def stream(call: Call[Nothing]) -> web.StreamResponse:
     return await stream_facts(call.request, call.context.hub, call.context.journal)
 
 
-def _found(data: dict[str, Any] | None, otherwise: str) -> dict[str, Any]:
+@routes("GET /api/v1/snapshot", role=Role.VIEWER, reads=Nothing)
+async def all_at_once(call: Call[Nothing]) -> web.Response:
+    """Give all that the page shows, in one piece."""
+    context, ready = call.context, dict(call.context.ready())
+    problems = [str(problem) for problem in context.problems]
+    look = partial(snapshot, deployment=context.deployment, ready=ready, problems=problems)
+    return _json(_found(await call.request.app[SHARED].text(f"snapshot {ready}", look), "no snapshot"))
+
+
+def _found(data: T | None, otherwise: str) -> T:
     if data is None:
         raise NotFound(otherwise)
     return data
+
+
+def _json(text: str) -> web.Response:
+    return web.Response(text=text, content_type="application/json")
 
 
 def _incident(connection: Connection, wanted: IncidentId, deployment: Deployment) -> dict[str, Any] | None:

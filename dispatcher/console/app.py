@@ -8,7 +8,7 @@ from dispatcher.console import api_events, api_people, api_read, api_service, pa
 from dispatcher.console.context import CONTEXT, Context
 from dispatcher.console.openapi import DESCRIPTION, describe
 from dispatcher.console.problems import problems
-from dispatcher.console.snapshot import Snapshots
+from dispatcher.console.shared import SHARED, Shared
 from dispatcher.console.stream import facts_to_hub
 from dispatcher.console.views import encoded
 from dispatcher.model.incident import MAX_BYTES
@@ -20,7 +20,7 @@ __all__ = ["Context", "facts_to_hub", "make_console"]
 def make_console(context: Context) -> web.Application:
     """The application over ``context``. Whoever runs it closes ``context.hub`` first, which ends all streams."""
     app = web.Application(client_max_size=MAX_BYTES, middlewares=[problems])
-    app[CONTEXT], app[page.SNAPSHOTS] = context, Snapshots(context)
+    app[CONTEXT], app[SHARED] = context, Shared(context.journal)
     table = [*api_events.routes, *api_people.routes, *api_read.routes, *api_service.routes, *page.routes]
     app[DESCRIPTION] = encoded(describe(table))
     for route in (*table, *page.static_files()):

@@ -15,12 +15,10 @@ from dispatcher.console.context import Context
 from dispatcher.console.problems import HttpProblem
 from dispatcher.console.routing import COOKIE, Call, Route, Routes, check_origin, recognised, refuse
 from dispatcher.console.schemas import Credentials, Nothing, Ticket
-from dispatcher.console.snapshot import Snapshots
 from dispatcher.console.views import answer
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-SNAPSHOTS: Final = web.AppKey("snapshots", Snapshots)
 
 routes = Routes()
 _templates = Environment(
@@ -39,13 +37,6 @@ async def page(call: Call[Nothing]) -> web.Response:
         raise HttpProblem(403, f"role {who.role} has no page")
     operates = who.role.may(Role.OPERATOR)
     return _html("page.html", call.context, who=who, operates=operates, regions=call.context.deployment.regions)
-
-
-@routes("GET /api/v1/snapshot", role=Role.VIEWER, reads=Nothing)
-async def snapshot(call: Call[Nothing]) -> web.Response:
-    """Give all that the page shows, in one piece."""
-    text = await call.request.app[SNAPSHOTS].latest()
-    return web.Response(text=text, content_type="application/json")
 
 
 @routes("GET /login", role=None, reads=Ticket)

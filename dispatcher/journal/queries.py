@@ -16,7 +16,7 @@ from dispatcher.model.alert import Alert
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import CARRIED, ENDED, AlertId, Delivery, DeliveryId, DeliveryState, IncidentId
-from dispatcher.model.incident import IncidentHistory, LaneHistory
+from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory
 from dispatcher.model.playbook import PlaybookId
 
 _S = DeliveryState
@@ -89,6 +89,11 @@ def seen(connection: Connection, source: str, event: str) -> bool:
     """Whether this event is in the journal already."""
     e = t.events.c
     return connection.execute(select(e.number).where(e.source == source, e.id == event)).first() is not None
+
+
+def before(connection: Connection, event: IncidentEvent) -> tuple[bool, IncidentHistory]:
+    """Whether ``event`` was seen, and what is known of its incident."""
+    return seen(connection, event.source, event.id), history(connection, event.incident)
 
 
 def alert_record(connection: Connection, alert: AlertId) -> AlertRecord | None:

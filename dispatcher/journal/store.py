@@ -211,11 +211,13 @@ def write_alert(connection: Connection, alert: Alert, *, released_at: datetime |
              playbook=alert.playbook, channels=len(alert.plan), degraded=alert.degraded)  # fmt: skip
 
 
-def write_page(connection: Connection, page: Alert) -> bool:
-    """A page on its own; False where the same page was written before."""
-    if connection.execute(select(t.alerts.c.id).where(t.alerts.c.id == page.id)).first() is not None:
+def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:
+    """Pages on their own; False where they were written before."""
+    known = select(t.alerts.c.id).where(t.alerts.c.id.in_([page.id for page in pages]))
+    if connection.execute(known).first() is not None:
         return False
-    write_alert(connection, page, released_at=page.created_at)
+    for page in pages:
+        write_alert(connection, page, released_at=page.created_at)
     return True
 
 

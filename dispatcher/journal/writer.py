@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from dispatcher.model.errors import JournalBroken, JournalBusy
 from dispatcher.telemetry import COMMIT, logger
@@ -21,6 +21,8 @@ Unit = Callable[[Connection], T]
 
 GROUP_UNITS = 200
 GROUP_SECONDS = 0.005
+# What a unit does wrong by itself; whatever else the database raises concerns everyone.
+_OWN_FAULTS = (IntegrityError, DataError, ProgrammingError, InterfaceError)
 
 log = logger("journal")
 
@@ -44,16 +46,24 @@ class Executor(Protocol):
 
 
 def run_group(engine: Engine, jobs: list[_Job[Any]]) -> None:
-    """Run ``jobs`` in one transaction, each in its own savepoint; raises what the commit raises."""
+    """Run ``jobs`` in one transaction, each in its own savepoint; raises what the database itself fails of."""
     with engine.connect() as connection, connection.begin():
         for job in jobs:
-            try:
-                with connection.begin_nested():
-                    job.result = job.unit(connection)
-            except OperationalError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one bad unit must not fail its neighbours
-                job.error = error
+            _run(connection, job)
+
+
+def _run(connection: Connection, job: _Job[Any]) -> None:
+    """A unit's own error undoes that unit alone."""
+    savepoint = connection.begin_nested()
+    try:
+        job.result = job.unit(connection)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, _OWN_FAULTS):
+            raise  # no savepoint to undo: on a full disk SQLite has undone the whole transaction already
+        savepoint.rollback()
+        job.error = error
+    else:
+        savepoint.commit()
 
 
 def translated(error: DBAPIError) -> JournalBusy | JournalBroken:

@@ -148,7 +148,8 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
         page = Page(Cause.NOTHING_MATCHED, lines)
         return Plan(open=history.open, pages=(page,), verdicts=verdicts)
     machine, first = person_of(event.source) is None, matched[0]
-    stale = machine and now - event.sent > deployment.max_age
+    over = event.expires is not None and event.expires <= now
+    stale = machine and (over or now - event.sent > deployment.max_age)
     reopens = machine and not history.open and history.playbook is not None
     again = history.open and history.playbook == first.id
     speech = Speech(
@@ -277,12 +278,7 @@ def select_channels(speech: Speech, deployment: Deployment, history: IncidentHis
 
 
 def _called(profile: ChannelProfile, rule: ChannelRule, where: frozenset[RegionId]) -> bool:
-    return (
-        profile.audience in rule.audiences
-        and (rule.regions == "all" or profile.serves(where))
-        and (not rule.kinds or profile.kind in rule.kinds)
-        and (not rule.only or profile.id in rule.only)
-    )
+    return rule.admits(profile) and (rule.regions == "all" or profile.serves(where))
 
 
 def short_code(alert: AlertId) -> str:

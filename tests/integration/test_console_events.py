@@ -50,8 +50,9 @@ async def test_a_repeat_changes_nothing(tmp_path: Path) -> None:
 async def test_other_content_under_a_known_id_is_a_conflict(tmp_path: Path) -> None:
     """An id that was used for other content gets 409 with the receipt."""
     async with control_room(tmp_path) as room:
-        await room.post("events", event(), status=201, as_=SOURCE_TOKEN)
-        problem = await room.post("events", event(place="Rathaus"), status=409, as_=SOURCE_TOKEN)
+        body = event()
+        await room.post("events", body, status=201, as_=SOURCE_TOKEN)
+        problem = await room.post("events", body | {"place": "Rathaus"}, status=409, as_=SOURCE_TOKEN)
         assert problem["receipt"]["state"] == "conflict"
 
 
@@ -62,8 +63,9 @@ async def test_other_content_under_a_known_id_is_a_conflict(tmp_path: Path) -> N
 async def test_an_unreadable_event_names_its_field(tmp_path: Path, changes: dict[str, object], field: str) -> None:
     """What cannot be read gets 400 with the field, each time, and becomes a dead letter that pages."""
     async with control_room(tmp_path) as room:
+        body = event(**changes)
         for _ in range(2):
-            problem = await room.post("events", event(**changes), status=400, as_=SOURCE_TOKEN)
+            problem = await room.post("events", body, status=400, as_=SOURCE_TOKEN)
             assert problem["field"] == field
         assert len((await room.get("letters"))["letters"]) == 1
         async with asyncio.timeout(5):
@@ -138,6 +140,7 @@ async def test_a_trigger_without_a_key_is_a_new_one(tmp_path: Path) -> None:
         ({"place": "Bahnhof", "regions": ["leer"], "severity": "huge"}, 422, "severity"),
         ({"place": "Bahnhof", "regions": ["leer"], "digest": "0"}, 422, "as_of"),
         ({"place": 7, "regions": ["leer"]}, 422, "place"),
+        ({"place": "Bahnhof", "regions": ["leer"], "digest": "0", "as_of": 1_800_000_000}, 422, "as_of"),
     ],
 )  # fmt: skip
 async def test_a_wrong_trigger_names_its_field(
@@ -213,7 +216,8 @@ async def test_a_preview_grows_old(tmp_path: Path) -> None:
         seen = await room.post("playbooks/fire/preview", {"place": "Bahnhof", "regions": ["leer"]})
         for shift in (timedelta(minutes=-11), timedelta(minutes=1)):
             as_of = (datetime.fromisoformat(seen["as_of"]) + shift).isoformat()
-            await room.trigger("fire", status=409, key=seen["key"], digest=seen["digest"], as_of=as_of)
+            problem = await room.trigger("fire", status=409, key=seen["key"], digest=seen["digest"], as_of=as_of)
+            assert "too old" in problem["detail"]
 
 
 async def test_a_live_daemon_triggers_for_real(tmp_path: Path) -> None:

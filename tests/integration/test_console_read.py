@@ -1,47 +1,16 @@
-"""What people see: lists with limits, one thing in full, the live stream, the daemon's own state, the page."""
+"""What people see: lists with limits, one thing in full, the daemon's own state, the page."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
-from integration.console_kit import MESSENGER, SOURCE_TOKEN, WEBSITE, Room, control_room, event
+from integration.console_kit import MESSENGER, SOURCE_TOKEN, WEBSITE, control_room, event
 from integration.test_console_people import by_hand, held
 
-from dispatcher.console.stream import MISSED
-from dispatcher.journal import store
 from dispatcher.model.cap import Realm
-
-
-@asynccontextmanager
-async def stream(room: Room, last: str = "") -> AsyncIterator[ClientResponse]:
-    """An open stream of facts, from the one after ``last`` on."""
-    headers = {"Authorization": "Bearer viewer-token", **({"Last-Event-ID": last} if last else {})}
-    async with room.client.get("/api/v1/stream", headers=headers) as response:
-        assert (response.status, response.content_type) == (200, "text/event-stream")
-        yield response
-
-
-async def next_event(response: ClientResponse) -> dict[str, Any]:
-    """The next event with its fields; data as JSON."""
-    fields: dict[str, Any] = {}
-    async with asyncio.timeout(5):
-        while line := (await response.content.readline()).decode().rstrip("\n"):
-            name, _, value = line.partition(": ")
-            fields[name] = value
-    return fields | {"data": json.loads(fields["data"])}
-
-
-async def last_seq(room: Room) -> int:
-    """The number of the latest fact, once everything has come to rest."""
-    await room.deliveries((await room.trigger("fire"))["incident"])
-    return int((await room.get("snapshot"))["seq"])
 
 
 async def test_an_incident_is_shown_in_full(tmp_path: Path) -> None:
@@ -75,6 +44,19 @@ async def test_an_alert_is_shown_as_it_would_be_released(tmp_path: Path) -> None
         assert {one["channel"] for one in found["plan"]} == {WEBSITE, MESSENGER}
         waiting = await room.until(f"alerts/{alert['id']}", lambda one: len(one["deliveries"]) == 2)
         assert {one["state"] for one in waiting["deliveries"]} == {"held"}
+
+
+async def test_what_is_shown_is_what_is_posted(tmp_path: Path) -> None:
+    """An alert's texts are, to the letter, what its channels get: the first word and what follows it."""
+    async with control_room(tmp_path) as room:
+        incident = (await room.trigger("fire"))["incident"]
+        await room.deliveries(incident)
+        await room.post(f"incidents/{incident}/update")
+        await room.deliveries(incident, count=4)
+        for alert in (await room.get(f"alerts?incident={incident}"))["alerts"]:
+            [shown] = (await room.get(f"alerts/{alert['id']}"))["texts"]
+            [posted] = [post for post in room.channels[WEBSITE].posts if post.alert == alert["id"]]
+            assert shown["body"] == posted.text.body
 
 
 async def test_a_delivery_is_shown_with_its_attempts(tmp_path: Path) -> None:
@@ -132,9 +114,12 @@ async def test_channels_say_what_they_have_done(tmp_path: Path) -> None:
     """Each channel comes with its profile, its deliveries by state and the latest of them."""
     async with control_room(tmp_path) as room:
         await room.deliveries((await room.trigger("fire"))["incident"])
+        second = await room.trigger("fire", regions=["emden"])
+        await room.deliveries(second["incident"], count=1)
         channels = {one["id"]: one for one in (await room.get("channels"))["channels"]}
-        assert channels[WEBSITE]["deliveries"] == {"accepted": 1}
+        assert channels[WEBSITE]["deliveries"] == {"accepted": 2}
         assert channels[WEBSITE]["latest"]["state"] == "accepted"
+        assert channels[WEBSITE]["latest"]["delivery"] == f"{second['alerts'][0]['id']}:{WEBSITE}"
         assert channels[WEBSITE]["limit"] == {"unit": "characters", "size": 4_000, "url_length": None}
         assert channels["duty-team"]["latest"] is None
 
@@ -156,50 +141,6 @@ async def test_a_dead_letter_hides_nothing(tmp_path: Path) -> None:
         assert (letter["source"], letter["bytes"]) == ("einsatzleit", 8)
 
 
-async def test_the_stream_tells_each_fact_in_order(tmp_path: Path) -> None:
-    """A new reader is told to look at everything, then hears each fact once, in the journal's order and numbers."""
-    async with control_room(tmp_path) as room:
-        async with stream(room) as response:
-            first = await next_event(response)
-            assert (first["event"], first["data"]) == ("snapshot", {"seq": 0})
-            await room.trigger("fire")
-            facts = [await next_event(response) for _ in range(4)]
-        assert [fact["id"] for fact in facts] == ["1", "2", "3", "4"]
-        assert facts[0]["data"]["kind"] == "event.journaled"
-        assert {"seq", "at", "kind", "ref", "body"} == set(facts[0]["data"])
-
-
-async def test_a_reader_who_was_away_misses_nothing(tmp_path: Path) -> None:
-    """With Last-Event-ID the stream goes on after that fact, even after a restart, without a gap or a repeat."""
-    async with control_room(tmp_path) as room:
-        seq = await last_seq(room)
-    async with control_room(tmp_path) as room, stream(room, last="2") as response:
-        await room.trigger("fire")
-        facts = [await next_event(response) for _ in range(seq)]
-        assert [int(fact["id"]) for fact in facts] == list(range(3, seq + 3))
-
-
-async def test_a_reader_who_is_up_to_date_hears_only_what_is_new(tmp_path: Path) -> None:
-    """With the latest Last-Event-ID the next fact comes first."""
-    async with control_room(tmp_path) as room:
-        seq = await last_seq(room)
-        async with stream(room, last=str(seq)) as response:
-            await room.trigger("fire")
-            assert (await next_event(response))["id"] == str(seq + 1)
-
-
-@pytest.mark.parametrize("last", ["0", "no number"])
-async def test_a_reader_who_was_away_too_long_looks_anew(tmp_path: Path, last: str) -> None:
-    """Who missed more facts than are worth telling, or names none, is told to look at everything."""
-    async with control_room(tmp_path) as room:
-        now = room.context.clock.now()
-        rows = [("incident.changed", "i1", {}) for _ in range(MISSED + 1)]
-        await room.journal.write(lambda connection: store.add_facts(connection, now, rows))
-        async with stream(room, last=last) as response:
-            first = await next_event(response)
-        assert (first["event"], first["data"]) == ("snapshot", {"seq": MISSED + 1})
-
-
 async def test_one_snapshot_has_everything_the_page_shows(tmp_path: Path) -> None:
     """The snapshot has incidents, held alerts with texts, tasks with texts to copy, pages, letters and readiness."""
     async with control_room(tmp_path, handler=by_hand) as room:
@@ -212,6 +153,12 @@ async def test_one_snapshot_has_everything_the_page_shows(tmp_path: Path) -> Non
         assert room.channels[MESSENGER].posts[0].text.body == found["by_hand"][0]["body"]
         assert [letter["payload"] for letter in found["letters"]] == ["no event"]
         assert found["ready"] == {"journal": True, "broker": True}
+
+
+async def test_a_snapshot_is_never_older_than_the_daemons_state(tmp_path: Path) -> None:
+    """A broker that goes away shows in the next snapshot, although the journal stands still."""
+    async with control_room(tmp_path) as room:
+        assert (await room.get("snapshot"))["ready"]["broker"] is True
         room.ready["broker"] = False
         assert (await room.get("snapshot"))["ready"]["broker"] is False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -158,12 +158,12 @@ def in_turn(*outcomes: Outcome) -> Callable[[Post], Awaitable[Outcome]]:
 
 def full(connection: Connection) -> None:
     """Let the disk be full from now on, for this journal's writing connection."""
-    connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    connection.exec_driver_sql("PRAGMA max_page_count = 1").close()
 
 
 def roomy(connection: Connection) -> None:
     """Let there be room again."""
-    connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    connection.exec_driver_sql("PRAGMA max_page_count = 1000000").close()
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Road:
     deployment: Deployment
     journal: SqliteJournal
     clock: FakeClock
-    fakes: Mapping[str, FakeChannel]
+    fakes: dict[str, FakeChannel]
     permits: Permits
     fence: Fence
     worker: Worker
@@ -197,6 +197,26 @@ class Road:
     async def quiet(self) -> None:
         """Wait until nothing is held by the worker."""
         await until(lambda: self.worker.open == 0)
+
+    async def push_until_quiet(self, seconds: float = 5) -> None:
+        """Let time run ahead, a second at a time, until nothing is held by the worker."""
+        async with asyncio.timeout(seconds):
+            while self.worker.open:
+                self.push(timedelta(seconds=1))
+                await asyncio.sleep(0.005)
+
+    async def fill_disk(self) -> None:
+        """No room for anything new from now on."""
+        await self.journal.write(full)
+
+    async def empty_disk(self) -> None:
+        """Room again."""
+        await self.journal.write(roomy)
+
+    def replace_channel(self, name: str, fake: FakeChannel) -> FakeChannel:
+        """Put another fake in a channel's place."""
+        self.fakes[name] = fake
+        return fake
 
     def push(self, span: timedelta) -> None:
         """Let time pass and the worker notice."""

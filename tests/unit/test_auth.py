@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dispatcher.console.auth import FAILURES, Entry, Identity, Role, Throttle, Tickets, Tokens, sha256
 
-V, O, S, M = Role.VIEWER, Role.OPERATOR, Role.SUPERVISOR, Role.SOURCE
+VIEWER, OPERATOR, SUPERVISOR, SOURCE = Role
 
 
 def entry(token: str, role: str = "operator", person: str = "Leitstelle A") -> str:
@@ -26,7 +26,7 @@ def write(path: Path, *entries: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "allowed"), [(V, {V}), (O, {V, O, M}), (S, {V, O, S, M}), (M, {M})]
+    ("role", "allowed"), [(VIEWER, {VIEWER}), (OPERATOR, {VIEWER, OPERATOR, SOURCE}), (SUPERVISOR, set(Role)), (SOURCE, {SOURCE})]
 )  # fmt: skip
 def test_each_role_may_exactly_what_it_is_for(role: Role, allowed: set[Role]) -> None:
     """People's roles grow from viewer to supervisor; a source reports and sees nothing."""
@@ -38,7 +38,7 @@ def test_a_token_of_the_file_stands_for_its_person(tmp_path: Path) -> None:
     file = tmp_path / "tokens.yaml"
     write(file, entry("right"))
     tokens = Tokens(file)
-    assert tokens.find("right") == Identity(O, "Leitstelle A")
+    assert tokens.find("right") == Identity(OPERATOR, "Leitstelle A")
     assert tokens.find("wrong") is None
     assert tokens.find(sha256("right")) is None
 
@@ -95,7 +95,7 @@ def test_a_token_can_be_added_for_this_run() -> None:
     """An added token is known like one of the file, and held to the same rules."""
     tokens = Tokens()
     tokens.add("demo", "operator", person="Leitstelle A")
-    assert tokens.find("demo") == Identity(O, "Leitstelle A")
+    assert tokens.find("demo") == Identity(OPERATOR, "Leitstelle A")
     with pytest.raises(ValueError, match="person"):
         tokens.add("machine", "source", source="operator:Leitstelle A")
 
@@ -103,9 +103,9 @@ def test_a_token_can_be_added_for_this_run() -> None:
 def test_a_ticket_is_good_once() -> None:
     """A login ticket opens one session, and no second one."""
     tickets = Tickets()
-    ticket = tickets.issue("Leitstelle A", O)
+    ticket = tickets.issue("Leitstelle A", OPERATOR)
     assert tickets.redeem("another") is None
-    assert tickets.redeem(ticket) == Identity(O, "Leitstelle A")
+    assert tickets.redeem(ticket) == Identity(OPERATOR, "Leitstelle A")
     assert tickets.redeem(ticket) is None
 
 
@@ -113,7 +113,7 @@ def test_a_ticket_is_good_for_ten_minutes() -> None:
     """A login ticket that nobody used within ten minutes is worth nothing."""
     now = 0.0
     tickets = Tickets(monotonic=lambda: now)
-    fresh, old = tickets.issue("A", O), tickets.issue("A", O)
+    fresh, old = tickets.issue("A", OPERATOR), tickets.issue("A", OPERATOR)
     now = 599.0
     assert tickets.redeem(fresh) is not None
     now = 600.0

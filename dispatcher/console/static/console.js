@@ -24,7 +24,7 @@ function incidentItem(incident) {
     h("span", {}, titles[incident.playbook] || incident.kind, incident.severity ? ` · ${SEVERITIES[incident.severity]}` : ""),
     h("span.facts", {}, h("span", {}, incident.open ? "offen" : "beendet"), " · Stand ", String(incident.revision), " · seit ",
       age(incident.opened_at)),
-    h("span.facts", {}, sign("check"), ` ${done}`, bad ? h("span.bad", {}, " ", sign("cross"), ` ${bad} gescheitert`) : null));
+    h("span.facts", {}, sign("check"), ` ${done} angekommen`, bad ? h("span.bad", {}, " · ", sign("cross"), ` ${bad} gescheitert`) : null));
   if (!incident.open) button.classList.add("closed");
   if (incident.chosen) button.setAttribute("aria-current", "true");
   return h("li", {}, button);

@@ -1,0 +1,258 @@
+"""The worker: what has its permits leaves at once, the rest in order, and nothing is forgotten or started twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from house import CHANNELS, LEER, TEMPORARY, alert, always, channel, deployment, in_turn, moment, road, until
+
+from dispatcher.journal import queries, store
+from dispatcher.launch import Outgoing
+from dispatcher.model.alert import Alert, Post, Purpose
+from dispatcher.model.delivery import DeliveryId, DeliveryState, Outcome, Reason, Result
+from dispatcher.permits import Permits
+
+ACCEPTED = Outcome(result=Result.ACCEPTED)
+
+
+class Gate:
+    """A channel's handler that holds every post until it is opened, and counts how many are inside at once."""
+
+    def __init__(self, *answers: Outcome) -> None:
+        """``answers`` are given in turn, then acceptance."""
+        self.opened, self.inside, self.most, self.answers = asyncio.Event(), 0, 0, list(answers)
+
+    async def __call__(self, _: Post) -> Outcome:
+        """Wait for the gate."""
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await self.opened.wait()
+        self.inside -= 1
+        return self.answers.pop(0) if self.answers else ACCEPTED
+
+
+def outgoing(found: Alert) -> list[Outgoing]:
+    """Everything that an alert has to send."""
+    return [Outgoing(found.delivery(planned, moment(0)), found) for planned in found.plan]
+
+
+async def test_a_lane_keeps_its_order(tmp_path: Path) -> None:
+    """A newer text waits until the older one of its lane is through, and then goes."""
+    gate = Gate()
+    async with road(tmp_path, website=gate) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1)
+        await found.receive(id="2", msg_type="update")
+        await until(lambda: len(found.said("facebook-leer")) == 2)
+        assert found.said("website") == [(Purpose.ALERT, "i1")]
+        gate.opened.set()
+        await found.quiet()
+        assert found.said("website") == [(Purpose.ALERT, "i1"), (Purpose.UPDATE, "i1")]
+        assert gate.most == 1
+
+
+async def test_an_older_text_never_leaves_after_a_newer_one(tmp_path: Path) -> None:
+    """Where the older text has to be tried again, the newer one goes after it has been taken, not between."""
+    gate = Gate(TEMPORARY, TEMPORARY)
+    async with road(tmp_path, website=gate) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1)
+        await found.receive(id="2", msg_type="update")
+        await until(lambda: len(found.said("facebook-leer")) == 2)
+        gate.opened.set()
+        await found.push_until_quiet()
+        assert [purpose for purpose, _ in found.said("website")] == [Purpose.ALERT] * 3 + [Purpose.UPDATE]
+        assert (await found.states())["website"] == "accepted"
+
+
+async def test_what_waits_behind_an_expired_text_goes_on(tmp_path: Path) -> None:
+    """Where the older text's time is over before it was taken, the newer one goes without it."""
+    gate = Gate(*[replace(TEMPORARY, retry_after=timedelta(minutes=1))])
+    async with road(tmp_path, website=gate) as found:
+        await found.receive(expires=moment(2).isoformat())
+        await until(lambda: gate.inside == 1)
+        await found.receive(id="2", msg_type="update")
+        await until(lambda: len(found.said("facebook-leer")) == 2)
+        gate.opened.set()
+        await until(lambda: found.worker.open == 2 and gate.inside == 0)
+        found.permits._wait_until.clear()
+        found.push(timedelta(minutes=3))
+        await found.quiet()
+        older, newer = [d for d in await found.deliveries() if d.channel == "website"]
+        assert (older.state, newer.state) == ("expired", "accepted")
+
+
+async def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:
+    """However much waits for an origin, no more than its slots are on their way at once, and all get there."""
+    many = tuple(channel(f"many-{n}", origin="one") for n in range(12))
+    gate = Gate()
+    handlers = {f"many_{n}": gate for n in range(12)}
+    async with road(tmp_path, deployment(channels=many), permits=Permits(origin_slots=3), **handlers) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 3)
+        await asyncio.sleep(0.02)
+        assert (gate.inside, found.worker.open) == (3, 12)
+        gate.opened.set()
+        await found.quiet()
+        assert (gate.most, set((await found.states()).values())) == (3, {"accepted"})
+
+
+async def test_a_slow_origin_does_not_hold_another(tmp_path: Path) -> None:
+    """Where one origin has no slot left, deliveries of others that came later leave at once."""
+    profiles = tuple(replace(c, origin="slow") if c.id == "website" else c for c in CHANNELS)
+    gate = Gate()
+    async with road(tmp_path, deployment(channels=profiles), permits=Permits(origin_slots=1), website=gate) as found:
+        for number in range(5):
+            await found.receive(id=str(number), incident=f"i{number}")
+        await until(lambda: len(found.said("facebook-leer")) == 5)
+        assert len(found.said("website")) == 1
+        gate.opened.set()
+        await found.quiet()
+        assert len(found.said("website")) == 5
+
+
+async def test_first_attempts_go_before_retries(tmp_path: Path) -> None:
+    """Of equal rank, what was never tried leaves before what is tried again."""
+    one = tuple(replace(c, origin="one") for c in CHANNELS)
+    async with road(tmp_path, deployment(channels=one), working=False, permits=Permits(origin_slots=1)) as found:
+        first, retry = (alert("website", name=n, incident=n) for n in ("first", "retry"))
+        for sent in (retry, first):
+            await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
+            await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
+        tried = [Outgoing(replace(out.delivery, attempts=1), out.alert) for out in outgoing(retry)]
+        await found.journal.write(
+            lambda c: c.exec_driver_sql("UPDATE deliveries SET attempts = 1 WHERE alert = 'retry'").close()
+        )
+        found.worker.enqueue([*tried, *outgoing(first)])
+        task = asyncio.create_task(found.worker.run(found.pipeline, found.recovery))
+        await found.quiet()
+        task.cancel()
+        assert [incident for _, incident in found.said("website")] == ["first", "retry"]
+
+
+async def test_what_is_not_queued_any_more_does_not_start(tmp_path: Path) -> None:
+    """The journal is the truth: what was ended there while it waited here gives its permits back and never leaves."""
+    async with road(tmp_path) as found:
+        sent = alert("website", "facebook-leer")
+        await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
+        await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
+        await found.journal.write(partial(store.reject_alert, alert=replace(sent, plan=()), at=moment(0)))
+        found.worker.enqueue(outgoing(sent))
+        await found.quiet()
+        assert (found.said("website"), found.permits._lanes) == ([], set())
+
+
+async def test_what_is_handed_over_before_the_start_is_not_lost(tmp_path: Path) -> None:
+    """Deliveries that are ours to send before the worker runs leave when it does."""
+    async with road(tmp_path, working=False) as found:
+        await found.receive()
+        await asyncio.sleep(0)
+        assert not any(found.said(name) for name in LEER)
+        task = asyncio.create_task(found.worker.run(found.pipeline, found.recovery))
+        await until(lambda: all(found.said(name) for name in LEER))
+        await found.quiet()
+        task.cancel()
+
+
+async def test_a_full_disk_delays_starts(tmp_path: Path) -> None:
+    """While the disk is full nothing starts, for its attempt is not on disk; with room again each starts once."""
+    many = [f"many-{n}" for n in range(300)]
+    async with road(tmp_path, deployment(channels=tuple(map(channel, many))), working=False) as found:
+        sent = alert(*many)
+        await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
+        await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
+        found.worker.enqueue(outgoing(sent))
+        await found.fill_disk()
+        task = asyncio.create_task(found.worker.run(found.pipeline, found.recovery))
+        await asyncio.sleep(0.1)
+        assert not any(found.said(name) for name in many)
+        await found.empty_disk()
+        await found.quiet()
+        task.cancel()
+        assert {len(found.said(name)) for name in many} == {1}
+        assert found.permits._lanes == set()
+
+
+async def test_a_held_credential_is_waited_for(tmp_path: Path) -> None:
+    """What waits for its credential leaves when the provider's time is over, and nothing else waits for it."""
+    watch = [0.0]
+    permits = Permits(monotonic=lambda: watch[0])
+    limited = Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, retry_after=timedelta(seconds=60))
+    async with road(tmp_path, permits=permits, website=in_turn(limited)) as found:
+        await found.receive()
+        await until(lambda: found.worker.open == 1)
+        await found.receive(id="2", incident="i2")
+        await until(lambda: len(found.said("facebook-leer")) == 2)
+        found.push(timedelta(seconds=60))
+        await asyncio.sleep(0.02)
+        assert len(found.said("website")) == 1
+        watch[0] = 60.0
+        found.push(timedelta(0))
+        await found.quiet()
+        assert len(found.said("website")) == 3
+
+
+async def test_retries_wait_for_their_time(tmp_path: Path) -> None:
+    """A delivery is not tried again before it is due."""
+    later = Outcome(result=Result.TEMPORARY, reason=Reason.SERVER_ERROR, retry_after=timedelta(seconds=30))
+    async with road(tmp_path, permits=Permits(monotonic=lambda: 0.0), website=in_turn(later)) as found:
+        await found.receive()
+        await until(lambda: found.worker.open == 1)
+        found.permits._wait_until.clear()
+        found.push(timedelta(seconds=29.9))
+        await asyncio.sleep(0.02)
+        assert len(found.said("website")) == 1
+        found.push(timedelta(seconds=0.1))
+        await found.quiet()
+        assert len(found.said("website")) == 2
+
+
+async def test_draining_starts_nothing_more(tmp_path: Path) -> None:
+    """After the word to stop nothing new starts; what is under way may end, what is not done by then is cut off."""
+    gate = Gate()
+    async with road(tmp_path, website=gate, facebook_leer=always(TEMPORARY)) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1 and len(found.said("whatsapp-leer")) == 1)
+        draining = asyncio.create_task(found.worker.drain(1))
+        await asyncio.sleep(0)
+        tried = len(found.said("facebook-leer"))
+        found.push(timedelta(seconds=30))
+        await asyncio.sleep(0.02)
+        assert len(found.said("facebook-leer")) == tried
+        gate.opened.set()
+        await draining
+        assert (await found.states())["website"] == "accepted"
+
+
+async def test_what_drain_cuts_off_stays_under_way(tmp_path: Path) -> None:
+    """A send that does not end in time stays `sending` on disk: the doubt of the next start, not a guess of this one."""
+    gate = Gate()
+    async with road(tmp_path, website=gate) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1 and found.worker.open == 1)
+        await found.worker.drain(0.01)
+        await found.quiet()
+        assert (await found.states())["website"] == "sending"
+
+
+@pytest.mark.parametrize("channels", [1, 450])
+async def test_all_rows_are_written_before_any_result(channels: int, tmp_path: Path) -> None:
+    """However many channels an alert has, every result finds its delivery's row on disk."""
+    many = tuple(channel(f"many-{n}") for n in range(channels))
+    async with road(tmp_path, deployment(channels=many)) as found:
+        await found.receive()
+        await found.quiet()
+        assert list((await found.states()).values()) == ["accepted"] * channels
+        (record,) = await found.alerts()
+        attempts = await found.journal.read(
+            partial(queries.attempts, wanted=DeliveryId(f"{record.alert.id}:many-{channels - 1}"))
+        )
+        assert [a["result"] for a in attempts] == ["accepted"]
+        kinds = await found.kinds()
+        assert [kinds.count(f"delivery.{state}") for state in ("sending", "accepted")] == [channels, channels]
+        assert DeliveryState.SENDING not in set((await found.states()).values())
