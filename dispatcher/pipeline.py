@@ -118,14 +118,14 @@ class Pipeline:
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
         while True:
             seen, history = await self.journal.read(partial(queries.before, event=event))
-            plan = Plan() if seen else plan_event(event, self.deployment, history, now)
+            plan = Plan() if seen else plan_event(event, self.deployment, history, inbound.as_of or now)
             try:
                 recorded = await self._write_plan(event, inbound, plan, history, now)
             except Stale:
                 continue
             if recorded.state == "conflict":
                 await self._page(Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",)), inbound, now)
-            error = plan.notes[-1] if recorded.state == "refused" else ""
+            error = (plan.notes or ("refused before",))[-1] if recorded.state == "refused" else ""
             return _receipt(inbound, event.id, recorded, error)
 
     async def _write_plan(
@@ -230,6 +230,8 @@ class Pipeline:
 def _read(inbound: Inbound, now: datetime) -> IncidentEvent:
     if inbound.retained:
         raise Unreadable("a retained message never triggers anything")
+    if (person_of(inbound.source) or "") != inbound.person:
+        raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
     return parse_event(inbound.payload, source=inbound.source, received_at=now)
 
 

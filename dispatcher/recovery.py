@@ -75,7 +75,8 @@ class Recovery:
             now = self.clock.now()
             return await self._settle(delivery, decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended))
         if profile is None:
-            return await self._settle(delivery, _GONE)
+            cut_off = delivery.state is DeliveryState.SENDING
+            return await self._settle(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE)
         return await self._settle(delivery, _ENDED) if ended else delivery
 
     async def _settle(self, delivery: Delivery, decision: Decision) -> Delivery:

@@ -163,7 +163,7 @@ def _event(incident: str, kind: str, place: str, regions: Sequence[str], **more:
 
 async def _story(stage: Stage) -> None:
     """An amok drill in one inspection; a bomb threat over two, one channel failing; the first was false."""
-    amok, bomb = IncidentId("amok-leer"), IncidentId("bombe-osnabrueck-emsland")
+    amok, bomb = IncidentId("amok-leer"), IncidentId("bombendrohung")
     await _emit(stage, "Amok alarm at a school in Leer", amok,
                 _event(amok, "amok", "Schulzentrum in Leer", ["03457"]))  # fmt: skip
     await asyncio.sleep(stage.pause)

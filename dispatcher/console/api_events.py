@@ -36,9 +36,9 @@ _STATUS = {"journaled": 201, "duplicate": 200, "conflict": 409, "unreadable": 40
 @routes("POST /api/v1/events", role=Role.SOURCE, reads=Raw)
 async def report(call: Call[Raw]) -> web.Response:
     """Take one incident event, JSON v1; answered when it is on disk."""
-    source = call.who.source or f"{OPERATOR}{call.who.person}"
-    now = call.context.clock.now()
-    inbound = Inbound(source=source, payload=await call.request.read(), received_at=now)
+    source, person = (call.who.source, "") if call.who.source else (f"{OPERATOR}{call.who.person}", call.who.person)
+    payload, now = await call.request.read(), call.context.clock.now()
+    inbound = Inbound(source=source, person=person, payload=payload, received_at=now)
     receipt = await call.context.pipeline.receive(inbound)
     return answer(receipt_view(receipt), status=_status(receipt, inbound))
 
@@ -115,7 +115,8 @@ def _wish(call: Call[Any], as_of: datetime, *, sent: datetime | None) -> _Wish:
     fields |= {"sent": sent.isoformat()} if sent else {}
     payload = json.dumps(fields, ensure_ascii=False).encode()
     event = parse_event(payload, source=source, received_at=as_of)
-    return _Wish(Inbound(source=source, payload=payload, received_at=as_of), event)
+    inbound = Inbound(source=source, person=call.who.person, payload=payload, received_at=as_of, as_of=sent)
+    return _Wish(inbound, event)
 
 
 def _playbook(call: Call[Any]) -> Playbook:

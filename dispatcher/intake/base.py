@@ -32,12 +32,18 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """Bytes from outside. ``ack`` lets the source forget them; ``reply`` hands it the receipt. Both after the commit."""
+    """Bytes from outside. ``ack`` lets the source forget them; ``reply`` hands it the receipt. Both after the commit.
+
+    ``person`` is set only by who has checked that a person is asking; ``as_of`` is the time that texts are told at where
+    the person has seen them before.
+    """
 
     source: str
     payload: bytes
     received_at: datetime
     retained: bool = False
+    person: str = ""
+    as_of: datetime | None = None
     ack: Callable[[], None] = lambda: None
     reply: Callable[[Receipt], None] = lambda _: None
 

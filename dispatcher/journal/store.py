@@ -97,11 +97,13 @@ def claim_realm(connection: Connection, realm: str) -> None:
 def record_event(connection: Connection, entry: Entry) -> Recorded:
     """Event, incident, alerts and plan rows in one step; a known event changes nothing. Raises `Stale`."""
     event = entry.event
-    known = connection.execute(
-        select(t.events.c.digest, t.events.c.number).where(t.events.c.source == event.source, t.events.c.id == event.id)
-    ).first()
+    e = t.events.c
+    where = (e.source == event.source, e.id == event.id)
+    known = connection.execute(select(e.digest, e.number, e.state).where(*where)).first()
+    if known is not None and known.digest != event.digest:
+        return _conflict(connection, entry)
     if known is not None:
-        return _known(connection, entry, known.digest, known.number)
+        return Recorded("refused" if known.state == "refused" else "duplicate", known.number)
     if _revision(connection, event.incident) != entry.revision:
         raise Stale(event.incident)
     number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
@@ -120,9 +122,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     return Recorded(entry.state, number)
 
 
-def _known(connection: Connection, entry: Entry, digest: str, number: int) -> Recorded:
-    if digest == entry.event.digest:
-        return Recorded("duplicate", number)
+def _conflict(connection: Connection, entry: Entry) -> Recorded:
     number = add_fact(connection, entry.received_at, "event.conflict", f"{entry.event.source}/{entry.event.id}",
                       incident=entry.event.incident, digest=entry.event.digest)  # fmt: skip
     return Recorded("conflict", number)

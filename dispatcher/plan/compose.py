@@ -227,7 +227,8 @@ def compose(
     name = alert_id(incident, event_key, speech.purpose)
     code = short_code(name)
     voices = {profile.id: voice_of(profile, speech.playbook) for profile in profiles}
-    rendered = render_texts(_occasion(speech, deployment, now, code, public_only=people == 0), set(voices.values()))
+    unread = people == 0 and not requested_by
+    rendered = render_texts(_occasion(speech, deployment, now, code, public_only=unread), set(voices.values()))
     held = speech.hold or people > (1 if requested_by else 0)
     state = DeliveryState.HELD if held else DeliveryState.QUEUED
     keys = {voice: texts.key for voice, texts in rendered.texts.items()}

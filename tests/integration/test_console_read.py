@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from integration.console_kit import MESSENGER, SOURCE_TOKEN, WEBSITE, control_room, event
 from integration.test_console_people import by_hand, held
 
-from dispatcher.model.cap import Realm
+from dispatcher.model.alert import Purpose
+from dispatcher.model.cap import Realm, Severity
+from dispatcher.model.delivery import DeliveryState, Reason
+from dispatcher.plan.compose import Cause
 
 
 async def test_an_incident_is_shown_in_full(tmp_path: Path) -> None:
@@ -251,3 +255,11 @@ async def test_a_viewers_page_offers_no_decision(tmp_path: Path) -> None:
         assert 'id="raise"' in await (await room.ask("GET", "/")).text()
         assert 'id="raise"' not in await (await room.ask("GET", "/", as_="viewer-token")).text()
         assert (await room.ask("GET", "/", as_=SOURCE_TOKEN)).status == 403
+
+
+async def test_the_page_has_a_word_for_everything(tmp_path: Path) -> None:
+    """Every state, reason, purpose, severity and cause of a page has its German word."""
+    async with control_room(tmp_path) as room:
+        words = await (await room.ask("GET", "/static/words.js", as_=None)).text()
+        known = set(re.findall(r"\b([a-z_]+): [\[\"]", words))
+        assert {value for enum in (DeliveryState, Reason, Purpose, Severity, Cause) for value in enum} <= known

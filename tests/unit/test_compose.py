@@ -262,6 +262,16 @@ def test_a_persons_trigger_is_the_first_release(release: str, source: str, *, he
     assert said(plan).requested_by == ("anna" if source != "control-room" else "")
 
 
+@pytest.mark.parametrize(("source", "told"), [("control-room", False), ("operator:anna", True)])
+def test_what_no_person_read_is_not_told(source: str, *, told: bool) -> None:
+    """Without a person only facts declared public are told; what a person says is told as they say it."""
+    text = {"headline": "x", "long": "Tor {{ gate }}.", "short": "x"}
+    texts = playbook().model_dump()["texts"] | {"alert": {"de": text}}
+    book = playbook(facts={"gate": {"sample": "Nord"}}, texts=texts)
+    found = said(planned(event(source, facts={"gate": "Süd"}), where=deployment(book)))
+    assert all(("Tor Süd." in texts.first.body) is told for texts in found.texts.values())
+
+
 def test_an_exercise_may_release_by_itself() -> None:
     """The override of exercises replaces the playbook's rule for alerts, not for ends."""
     where = deployment(playbook(release="two_persons"), release_override=Release.AUTOMATIC)
