@@ -76,7 +76,7 @@ class Pipeline:
                 receipt = await self._take_in(event, inbound, now)
         inbound.ack()
         inbound.reply(receipt)
-        EVENTS.labels(inbound.source, receipt.state).inc()
+        EVENTS.labels(receipt.state).inc()
         return receipt
 
     async def deliver(self, outgoing: Outgoing) -> Outgoing | None:

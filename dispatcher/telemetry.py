@@ -14,7 +14,7 @@ _SECRET_KEYS = frozenset({"authorization", "token", "password", "secret", "x-api
 _secrets: set[str] = set()
 
 REGISTRY = CollectorRegistry()
-EVENTS = Counter("dispatcher_events_total", "Incident events by receipt state", ["source", "state"], registry=REGISTRY)
+EVENTS = Counter("dispatcher_events_total", "Incident events by receipt state", ["state"], registry=REGISTRY)
 ATTEMPTS = Counter(
     "dispatcher_attempts_total", "Attempts by channel, result and reason", ["channel", "result", "reason"],
     registry=REGISTRY,
