@@ -39,10 +39,10 @@ test: setup services  ## every check and every test but the long ones
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
+	@$(BIN)/pytest -q $(PYTEST_ARGS)
 
 test-long: setup services  ## the tests that take minutes
-	@$(BIN)/pytest -q -m long $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -n 0 -m long $(PYTEST_ARGS)
 
 lock: setup  ## pin the newest dependencies that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet "uv>=0.9"

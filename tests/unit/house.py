@@ -29,6 +29,7 @@ from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
+from dispatcher.plan.policy import person_of
 from dispatcher.recovery import Recovery
 from dispatcher.testing import FakeChannel, FakeClock
 from dispatcher.worker import Worker
@@ -183,13 +184,16 @@ class Road:
     acknowledged: list[str] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
 
-    async def receive(self, source: str = "control-room", *, raw: bytes | None = None, **changes: Any) -> Receipt:
-        """Take in one event; ``retained`` is the transport's word, everything else the event's."""
-        retained = bool(changes.pop("retained", False))
+    async def receive(
+        self, source: str = "control-room", *, raw: bytes | None = None, retained: bool = False,
+        person: str | None = None, **changes: Any,
+    ) -> Receipt:  # fmt: skip
+        """Take in one event with ``changes``; the transport vouches for the source's person unless told otherwise."""
         data = payload(**changes) if raw is None else raw
         name = str(changes.get("id", "1"))
         inbound = Inbound(
             source=source, payload=data, received_at=self.clock.now(), retained=retained,
+            person=(person_of(source) or "") if person is None else person,
             ack=lambda: self.acknowledged.append(name), reply=self.receipts.append,
         )  # fmt: skip
         return await self.pipeline.receive(inbound)

@@ -48,7 +48,8 @@ async def found_in(journal: SqliteJournal) -> list[Delivery]:
 async def test_steps_are_written_together(journal: SqliteJournal) -> None:
     """Steps that come together are on disk together when their writers go on, each delivery with its own result."""
     batch = StepBatch(journal, FakeClock())
-    assert await asyncio.gather(*(batch.write(accepted(name)) for name in NAMES)) == [True] * 20
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(batch.write(accepted(name)) for name in NAMES)) == [True] * 20
     assert {(d.channel, d.provider_id) for d in await found_in(journal)} == {(name, f"id-{name}") for name in NAMES}
 
 
@@ -57,9 +58,10 @@ async def test_what_comes_meanwhile_goes_next(journal: SqliteJournal) -> None:
     batch = StepBatch(journal, FakeClock())
     first = asyncio.create_task(batch.write(accepted("c00")))
     await asyncio.sleep(0)
-    assert await batch.write(accepted("c01"))
-    assert await first
-    assert await batch.write(accepted("c02"))
+    async with asyncio.timeout(5):
+        assert await batch.write(accepted("c01"))
+        assert await first
+        assert await batch.write(accepted("c02"))
     assert len(await found_in(journal)) == 3
 
 
@@ -77,7 +79,8 @@ async def test_who_stops_waiting_takes_nothing_with_them(journal: SqliteJournal)
     gone = asyncio.create_task(batch.write(accepted("c00")))
     await asyncio.sleep(0)
     gone.cancel()
-    assert await batch.write(accepted("c01"))
+    async with asyncio.timeout(5):
+        assert await batch.write(accepted("c01"))
     assert len(await found_in(journal)) == 2
 
 

@@ -144,6 +144,15 @@ async def test_a_retained_message_never_triggers(tmp_path: Path) -> None:
         assert (await found.receive()).state == "journaled"
 
 
+@pytest.mark.parametrize(("source", "person"), [("operator:anna", ""), ("operator:anna", "ben"), ("elr", "anna")])
+async def test_no_machine_speaks_as_a_person(source: str, person: str, tmp_path: Path) -> None:
+    """A source that bears a person's name without that person being vouched for is a dead letter, and paged."""
+    async with road(tmp_path) as found:
+        receipt = await found.receive(source, person=person)
+        await found.quiet()
+        assert (receipt.state, await found.pages(), found.said("website")) == ("unreadable", ["unreadable"], [])
+
+
 async def test_the_other_realm_is_refused(tmp_path: Path) -> None:
     """An exercise event in a live daemon is journaled as refused, says nothing and pages."""
     async with road(tmp_path) as found:
