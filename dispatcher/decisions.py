@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
@@ -16,13 +17,14 @@ from dispatcher.journal.store import Stale, Step
 from dispatcher.launch import Launch, Outgoing
 from dispatcher.model.alert import Alert
 from dispatcher.model.command import Confirm, Reject, Release, Resend, Speak
-from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
+from dispatcher.model.delivery import AlertId, Delivery, DeliveryId, DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.errors import Conflict, IllegalTransition, Invalid, NotFound
+from dispatcher.model.errors import Conflict, Invalid, NotFound
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence
 from dispatcher.plan.compose import alert_id, compose, follow_up
+from dispatcher.plan.policy import OPERATOR
 from dispatcher.telemetry import logger
 
 log = logger("decisions")
@@ -145,7 +147,7 @@ class Decisions:
                 store.close_incident(connection, alert.incident, now)
 
         with self._fenced(alert.incident, alert.revision, ends=ends) as undo:
-            _still_apt(alert, await self._history(alert.incident))
+            _still_apt(alert, await self._history(alert.incident), now)
             await self.journal.write(unit)
             undo.pop_all()
         if enough:
@@ -155,21 +157,17 @@ class Decisions:
         state = DeliveryState.QUEUED
         return await self.journal.read(partial(queries.deliveries, alert=alert, state=state, limit=100_000))
 
+    async def delivery(self, wanted: DeliveryId) -> Delivery:
+        """One delivery; raises `NotFound`."""
+        found = await self.journal.read(partial(queries.delivery, wanted=wanted))
+        if found is None:
+            raise NotFound(f"no delivery {wanted}")
+        return found
+
     async def move(self, command: Confirm | Resend) -> str:
-        """Confirm what a person posted by hand, or try a failed delivery again."""
-        delivery = await self.journal.read(partial(queries.delivery, wanted=command.delivery))
-        if delivery is None:
-            raise NotFound(f"no delivery {command.delivery}")
-        now = self.clock.now()
-        try:
-            if isinstance(command, Confirm):
-                if delivery.state is not DeliveryState.BY_HAND:
-                    raise Conflict(f"delivery {delivery.id} is {delivery.state}: nothing to confirm")
-                after = delivery.move(DeliveryState.ACCEPTED, url=command.url, detail=f"posted by {command.person}")
-            else:
-                after = await self._requeued(delivery)
-        except IllegalTransition:
-            raise Conflict(f"delivery {delivery.id} is {delivery.state}: it cannot be sent again") from None
+        """Confirm what a person posted by hand, or try again what failed or nobody knows of."""
+        delivery, now = await self.delivery(command.delivery), self.clock.now()
+        after = _confirmed(delivery, command) if isinstance(command, Confirm) else await self._requeued(delivery)
         step = Step(after, (after.state,), delivery.state, None, f"by {command.person}")
         if not await self.journal.write(partial(store.record_steps, steps=[step], at=now)):
             raise Conflict("the delivery changed meanwhile: look again")
@@ -179,6 +177,10 @@ class Decisions:
 
     async def _requeued(self, delivery: Delivery) -> Delivery:
         """A failed delivery due now, with its alert's time counted anew; an ended incident takes no earlier text."""
+        if delivery.state not in (DeliveryState.FAILED, DeliveryState.IN_DOUBT):
+            raise Conflict(f"delivery {delivery.id} is {delivery.state}: only what failed or is in doubt is sent again")
+        if delivery.channel not in self.deployment.channels:
+            raise Conflict(f"channel {delivery.channel} is not configured any more")
         if self.fence.stops(delivery):
             raise Conflict(f"the incident of {delivery.id} has ended: its text may not leave any more")
         alert, now = (await self._record(delivery.alert)).alert, self.clock.now()
@@ -193,11 +195,19 @@ class Decisions:
 
 
 def _key(command: Speak) -> str:
-    return f"{command.person}/{command.key}"
+    return f"{OPERATOR}{command.person}/{command.key}"
 
 
-def _still_apt(alert: Alert, history: IncidentHistory) -> None:
-    """Raises `Conflict` where the incident has ended, or a prepared end would leave out whom the alert reached since."""
+def _confirmed(delivery: Delivery, command: Confirm) -> Delivery:
+    if delivery.state is not DeliveryState.BY_HAND:
+        raise Conflict(f"delivery {delivery.id} is {delivery.state}: nothing to confirm")
+    return delivery.move(DeliveryState.ACCEPTED, url=command.url, detail=f"posted by {command.person}")
+
+
+def _still_apt(alert: Alert, history: IncidentHistory, now: datetime) -> None:
+    """Raises `Conflict` where it is too late, or a prepared end would leave out whom the alert reached since."""
+    if alert.expires_at is not None and alert.expires_at <= now:
+        raise Conflict("its time is over: say it anew")
     if not history.open:
         raise Conflict(f"incident {alert.incident} has ended: nothing of it can be released any more")
     missed = history.carriers - {planned.channel for planned in alert.plan}

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from dispatcher.journal import store
-from dispatcher.journal.base import Journal
+from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.model.alert import Alert
 from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState
@@ -22,7 +22,6 @@ from dispatcher.telemetry import logger
 log = logger("launch")
 
 BATCH = 200
-BUSY_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,12 @@ class Outbox(Protocol):
 
     def enqueue(self, outgoing: Sequence[Outgoing]) -> None:
         """Carry out what is queued when it is due and gets its permits."""
+
+    def give_back(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return permits of what does not leave after all; who waited for them may go."""
+
+    def overtaken(self, delivery: Delivery) -> bool:
+        """Whether a later text waits behind this one on its lane."""
 
 
 @dataclass(slots=True)
@@ -92,9 +97,8 @@ class Launch:
         return store.as_started(alert, frozenset(started))
 
     def _unboard(self, alert: Alert) -> None:
-        for planned in alert.plan:
-            if planned.state is DeliveryState.SENDING:
-                self._permits.give_back(alert.delivery(planned, None), self._profiles[planned.channel])
+        boarded = [planned for planned in alert.plan if planned.state is DeliveryState.SENDING]
+        self._outbox.give_back([Outgoing(alert.delivery(planned, None), alert) for planned in boarded])
 
     def go(self, alert: Alert, released_at: datetime | None) -> None:
         """The plan is on disk: its rows follow, what is boarded leaves now, the rest queues."""
@@ -106,6 +110,10 @@ class Launch:
     def queue(self, outgoing: Sequence[Outgoing]) -> None:
         """Hand on what a person's decision made ours to send."""
         self._outbox.enqueue(outgoing)
+
+    def overtaken(self, delivery: Delivery) -> bool:
+        """Whether a later text waits behind this one on its lane."""
+        return self._outbox.overtaken(delivery)
 
     async def rows_written(self, alert: AlertId) -> None:
         """Wait until the rows of ``alert`` are on disk; at once where they are already."""
@@ -126,12 +134,19 @@ class Launch:
         """All batches into the writer at once, so that they lie before any result of theirs."""
         batches = [alert.plan[at : at + BATCH] for at in range(0, len(alert.plan), BATCH)]
         units = [partial(store.write_rows, alert=alert, planned=b, released_at=released_at) for b in batches]
-        writes = [self._journal.write(unit) for unit in units]
-        writes.append(self._journal.write(partial(store.finish_rows, alert=alert.id)))
-        results = await asyncio.gather(*writes, return_exceptions=True)
+        results = await asyncio.gather(*[self._journal.write(unit) for unit in units], return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors and not isinstance(errors[0], JournalBusy):
             raise errors[0]
         if errors:
             log.warning("rows_wait", alert=alert.id, error=str(errors[0]))
-        return not errors
+            return False
+        return await self._finish(alert)
+
+    async def _finish(self, alert: Alert) -> bool:
+        """Only after every batch: until then a restart rebuilds the rows from the plan."""
+        try:
+            await self._journal.write(partial(store.finish_rows, alert=alert.id))
+        except JournalBusy:
+            return False
+        return True

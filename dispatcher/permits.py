@@ -35,9 +35,14 @@ class Permits:
     origin_slots: int = ORIGIN_SLOTS
     all_slots: int = ALL_SLOTS
     monotonic: Callable[[], float] = time.monotonic
+    closed: bool = False
     _lanes: set[Lane] = field(default_factory=set)
     _origins: Counter[str] = field(default_factory=Counter)
     _wait_until: dict[str, float] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Grant nothing any more: the daemon is stopping."""
+        self.closed = True
 
     def take(self, delivery: Delivery, profile: ChannelProfile) -> Grant:
         """Take every permit at once, or none."""
@@ -45,7 +50,7 @@ class Permits:
             return Grant.LANE
         if self.waits_for(profile) > 0:
             return Grant.CREDENTIAL
-        if self._origins[profile.origin] >= self.origin_slots or len(self._lanes) >= self.all_slots:
+        if self.closed or self._origins[profile.origin] >= self.origin_slots or len(self._lanes) >= self.all_slots:
             return Grant.ORIGIN
         self._lanes.add(delivery.lane)
         self._origins[profile.origin] += 1

@@ -33,11 +33,11 @@ from dispatcher.model.channel import ChannelId, ChannelProfile, Power
 from dispatcher.model.command import Command, Confirm, Reject, Release, Resend, Speak
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result, Verb
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.errors import Fenced, Unreadable
+from dispatcher.model.errors import Fenced, JournalError, Unreadable
 from dispatcher.model.incident import IncidentEvent, IncidentHistory, parse_event
 from dispatcher.permits import Fence, Permits
 from dispatcher.plan.compose import Cause, Page, Plan, compose_page, plan_event
-from dispatcher.plan.policy import person_of
+from dispatcher.plan.policy import OPERATOR, person_of
 from dispatcher.plan.retry import decide
 from dispatcher.recovery import settled
 from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
@@ -69,11 +69,15 @@ class Pipeline:
         now = self.clock.now()
         try:
             event = _read(inbound, now)
-        except Unreadable as error:
-            receipt = await self._bury(inbound, error, now)
-        else:
             async with self._serial(event.incident):
                 receipt = await self._take_in(event, inbound, now)
+        except Unreadable as error:
+            receipt = await self._bury(inbound, error, now)
+        except JournalError:
+            raise
+        except Exception as error:  # one event that cannot be planned must not shut the door on the others
+            log.exception("event_bug", source=inbound.source)
+            receipt = await self._bury(inbound, Unreadable(f"internal error: {type(error).__name__}"), now)
         inbound.ack()
         inbound.reply(receipt)
         EVENTS.labels(receipt.state).inc()
@@ -86,17 +90,20 @@ class Pipeline:
         """
         delivery, profile = outgoing.delivery, self.deployment.channels[outgoing.delivery.channel]
         outcome = await self._attempt(outgoing, profile)
-        now, ended = self.clock.now(), self.fence.stops(delivery)
+        ended = await self._overtaken(delivery)
+        now = self.clock.now()
         decision = decide(delivery, outcome, profile, now=now, rng=self.rng, ended=ended)
         if outcome.retry_after is not None:
             self.permits.hold(profile, outcome.retry_after.total_seconds())
         after = settled(delivery, outcome, decision)
         attempt = Attempt(
-            delivery=delivery.id, number=delivery.attempts, started_at=now, ended_at=now, result=outcome.result,
-            reason=outcome.reason, detail=outcome.detail,
+            delivery=delivery.id, number=delivery.attempts, ended_at=now, result=outcome.result, reason=outcome.reason,
+            detail=outcome.detail,
         )  # fmt: skip
         await self.launch.rows_written(delivery.alert)
-        await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note))
+        if not await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note)):
+            log.error("claim_lost", delivery=delivery.id, outcome=outcome.result)
+            return None
         _count(after, outcome)
         return Outgoing(after, outgoing.alert) if after.state is DeliveryState.QUEUED else None
 
@@ -113,7 +120,8 @@ class Pipeline:
                 async with self._serial(await self.decisions.incident_of(command.alert)):
                     return await self.decisions.decide_held(command)
             case Confirm() | Resend():
-                return await self.decisions.move(command)
+                async with self._serial((await self.decisions.delivery(command.delivery)).incident):
+                    return await self.decisions.move(command)
 
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
         while True:
@@ -185,6 +193,13 @@ class Pipeline:
             lock = self._locks[incident] = asyncio.Lock()
         return lock
 
+    async def _overtaken(self, delivery: Delivery) -> bool:
+        """Whether a later text took this one's place; an end that is still being written is waited for."""
+        if self.fence.stops(delivery):
+            async with self._serial(delivery.incident):
+                return self.fence.stops(delivery)
+        return self.launch.overtaken(delivery)
+
     async def _attempt(self, outgoing: Outgoing, profile: ChannelProfile) -> Outcome:
         """One try, bounded by the deadline; the fence is checked right before the first byte."""
         delivery = outgoing.delivery
@@ -230,7 +245,12 @@ class Pipeline:
 def _read(inbound: Inbound, now: datetime) -> IncidentEvent:
     if inbound.retained:
         raise Unreadable("a retained message never triggers anything")
-    if (person_of(inbound.source) or "") != inbound.person:
+    if not inbound.source:
+        raise Unreadable("nobody: the topic's level for the source is empty", "source")
+    if (
+        inbound.source.startswith(OPERATOR) != bool(inbound.person)
+        or (person_of(inbound.source) or "") != inbound.person
+    ):
         raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
     return parse_event(inbound.payload, source=inbound.source, received_at=now)
 
@@ -248,11 +268,18 @@ def _incident_row(event: IncidentEvent, plan: Plan, history: IncidentHistory) ->
     if plan.open is None:
         return None
     speech = plan.speech
+    if speech is None:  # it is shown and paged, but what is said about the incident stays as it was
+        return IncidentRow(
+            open=plan.open, kind=history.kind or event.kind, place=history.place or event.place,
+            playbook=history.playbook, covered=history.covered, regions=history.regions, severity=history.severity,
+            facts=history.facts,
+        )  # fmt: skip
+    known = speech.playbook.all_facts()
     return IncidentRow(
-        open=plan.open, kind=event.kind if history.revision == 0 else history.kind, place=event.place or history.place,
-        playbook=speech.playbook.id if speech else history.playbook, covered=speech.covers if speech else (),
-        regions=tuple(dict.fromkeys([*history.regions, *(speech.regions if speech else ())])),
-        severity=speech.severity if speech else history.severity, facts={**history.facts, **event.facts},
+        open=plan.open, kind=history.kind or event.kind, place=event.place or history.place,
+        playbook=speech.playbook.id, covered=speech.covers,
+        regions=tuple(dict.fromkeys([*history.regions, *speech.regions])), severity=speech.severity,
+        facts={name: fact for name, fact in {**history.facts, **event.facts}.items() if name in known},
     )  # fmt: skip
 
 

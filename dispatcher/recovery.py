@@ -24,6 +24,7 @@ log = logger("recovery")
 _STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the daemon stopped while sending")
 _ENDED = Decision((DeliveryState.SUPERSEDED,), Reason.CANCELLED, note="its incident has ended")
 _GONE = Decision((DeliveryState.FAILED,), Reason.REJECTED, note="its channel is not configured any more")
+_LEFT_OUT = Decision((DeliveryState.CANCELLED,), Reason.CANCELLED, note="its channel is not configured any more")
 _EXPIRED = Decision((DeliveryState.EXPIRED,), Reason.EXPIRED)
 
 
@@ -64,6 +65,14 @@ class Recovery:
         both = zip(taken, (alert for _, alert in found), strict=True)
         return [Outgoing(delivery, alert) for delivery, alert in both if delivery.state is DeliveryState.QUEUED]
 
+    async def take_up(self, lost: list[Outgoing]) -> list[Outgoing]:
+        """Deliveries whose task died, settled as doubts; those that are to be tried again."""
+        return [again for one in lost if (again := await self._again(one)) is not None]
+
+    async def _again(self, one: Outgoing) -> Outgoing | None:
+        delivery = await self._take_up(one.delivery)
+        return Outgoing(delivery, one.alert) if delivery.state is DeliveryState.QUEUED else None
+
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
         await asyncio.gather(*(self._settle(one.delivery, _EXPIRED) for one in late))
@@ -74,10 +83,12 @@ class Recovery:
         if delivery.state is DeliveryState.SENDING and profile is not None:
             now = self.clock.now()
             return await self._settle(delivery, decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended))
+        if profile is None and delivery.state is DeliveryState.HELD:
+            return await self._settle(delivery, _LEFT_OUT)
         if profile is None:
             cut_off = delivery.state is DeliveryState.SENDING
             return await self._settle(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE)
-        return await self._settle(delivery, _ENDED) if ended else delivery
+        return await self._settle(delivery, _ENDED) if ended and delivery.state is DeliveryState.QUEUED else delivery
 
     async def _settle(self, delivery: Delivery, decision: Decision) -> Delivery:
         """Journal a decision that no attempt led to; the doubt that it had stays marked."""

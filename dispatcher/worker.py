@@ -7,6 +7,7 @@ and journals its attempts in batches; a delivery that is to be tried again comes
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 from collections import defaultdict
@@ -16,7 +17,7 @@ from functools import partial
 
 from dispatcher.clock import Clock
 from dispatcher.journal import store
-from dispatcher.journal.base import Journal
+from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.launch import Outgoing
 from dispatcher.model.delivery import Delivery, DeliveryState, Lane
 from dispatcher.model.deployment import Deployment
@@ -29,16 +30,13 @@ from dispatcher.telemetry import OPEN, logger
 log = logger("worker")
 
 SWEEP_SECONDS = 1.0
-BUSY_PAUSE = 0.5
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
 
 
 class Worker:
     """Holds what is ours to send. The journal is the truth: what is not queued there any more does not start."""
 
-    def __init__(
-        self, *, journal: Journal, deployment: Deployment, permits: Permits, clock: Clock
-    ) -> None:  # fmt: skip
+    def __init__(self, *, journal: Journal, deployment: Deployment, permits: Permits, clock: Clock) -> None:
         """`run` needs the road as well; it is handed in there, for the road leads here."""
         self._journal, self._deployment, self._permits, self._clock = journal, deployment, permits, clock
         self._later: list[tuple[datetime, int, Outgoing]] = []
@@ -46,9 +44,11 @@ class Worker:
         self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
         self._under_way: dict[asyncio.Task[None], Outgoing] = {}
         self._waiting_to_start: list[Outgoing] = []
+        self._lost: list[Outgoing] = []
         self._order = itertools.count()
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._claimed = asyncio.Event()  # clear while attempts are being journaled that will start
+        self._claimed.set()
         self._next_sweep = clock.now()
         self._road: Pipeline | None = None
 
@@ -81,21 +81,27 @@ class Worker:
         self.start(waiting)
         while True:
             self._wake.clear()
+            if self._lost:
+                lost, self._lost = self._lost, []
+                self.enqueue(await recovery.take_up(lost))
             await self._expire_late(recovery)
-            starting = [] if self._stopping else self._permitted()
-            if starting:
-                await self._journal_starts(starting)
+            await self._journal_starts(self._permitted())
             OPEN.set(self.open)
             await self._sleep()
 
     async def drain(self, seconds: float) -> None:
         """Start nothing more and give what is under way ``seconds`` to end; the rest is the next start's doubt."""
-        self._stopping = True
-        if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=seconds)
-        for task in list(self._under_way):
+        self._permits.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._claimed.wait()
+                while self._under_way:
+                    await asyncio.wait(set(self._under_way))
+        cut_off = list(self._under_way)
+        for task in cut_off:
             task.cancel()
-        log.info("drained", cut_off=len(self._under_way))
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        log.info("drained", cut_off=len(cut_off))
 
     async def _carry(self, road: Pipeline, outgoing: Outgoing) -> None:
         again: Outgoing | None = None
@@ -111,6 +117,8 @@ class Worker:
         outgoing = self._under_way.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_lost_its_task", delivery=outgoing.delivery.id, error=repr(error))
+            self._lost.append(outgoing)
+            self._wake.set()
 
     def _permitted(self) -> list[Outgoing]:
         """What is due and got its permits just now, best rank first, first attempts before retries."""
@@ -134,32 +142,47 @@ class Worker:
                 taken.append(entry[-1])
             elif grant is Grant.LANE:
                 self._parked[delivery.lane].append(entry[-1])
+            elif grant is Grant.CREDENTIAL:
+                self._put_off(entry[-1], now)
             else:
                 waiting.append(entry)
-                if grant is Grant.ORIGIN:
-                    break
+                break
         for entry in waiting:
             heapq.heappush(heap, entry)
         return taken
 
+    def _put_off(self, one: Outgoing, now: datetime) -> None:
+        """Its provider told its credential to wait."""
+        wait = self._permits.waits_for(self._deployment.channels[one.delivery.channel])
+        heapq.heappush(self._later, (now + timedelta(seconds=wait), next(self._order), one))
+
     async def _journal_starts(self, starting: list[Outgoing]) -> None:
         """Attempts are on disk before they leave; what is not queued any more gives its permits back."""
+        if not starting:
+            return
         now, deliveries = self._clock.now(), [one.delivery for one in starting]
+        self._claimed.clear()
         try:
             claimed = set(await self._journal.write(partial(store.start_attempts, starting=deliveries, at=now)))
+            self.start([Outgoing(_started(one.delivery), one.alert) for one in starting if one.delivery.id in claimed])
+            self.give_back([one for one in starting if one.delivery.id not in claimed])
         except JournalBusy as error:
             log.warning("starts_wait", error=str(error), waiting=len(starting))
-            self._return(starting)
+            self.give_back(starting)
             self.enqueue(starting)
             await asyncio.sleep(BUSY_PAUSE)
-            return
-        self._return([one for one in starting if one.delivery.id not in claimed])
-        self.start([Outgoing(_started(one.delivery), one.alert) for one in starting if one.delivery.id in claimed])
+        finally:
+            self._claimed.set()
 
-    def _return(self, outgoing: Sequence[Outgoing]) -> None:
+    def give_back(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return permits of what does not leave after all; who waited for them may go."""
         for one in outgoing:
             self._permits.give_back(one.delivery, self._deployment.channels[one.delivery.channel])
             self.enqueue(self._parked.pop(one.delivery.lane, []))
+
+    def overtaken(self, delivery: Delivery) -> bool:
+        """Whether a later text waits behind this one on its lane."""
+        return any(one.delivery.revision > delivery.revision for one in self._parked.get(delivery.lane, ()))
 
     async def _expire_late(self, recovery: Recovery) -> None:
         """End what waits beyond its deadline, whatever it waits for."""
@@ -190,7 +213,7 @@ class Worker:
     async def _sleep(self) -> None:
         """Until something is due, a permit comes back, or the sweep's time."""
         seconds = SWEEP_SECONDS
-        if self._later and not self._stopping:
+        if self._later and not self._permits.closed:
             seconds = min(seconds, max(0.0, (self._later[0][0] - self._clock.now()).total_seconds()))
         try:
             async with asyncio.timeout(seconds):

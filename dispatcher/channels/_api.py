@@ -27,7 +27,13 @@ async def settle(http: Http, request: Request, judge: Judge, *, repeatable: bool
         outcome = error.outcome
     if repeatable and outcome.result is Result.IN_DOUBT:
         outcome = replace(outcome, result=Result.TEMPORARY)
-    return replace(outcome, detail=redact(outcome.detail)[:_LONGEST_DETAIL])
+    detail = redact(outcome.detail)[:_LONGEST_DETAIL]
+    return replace(outcome, detail=_sound(detail), provider_id=_sound(outcome.provider_id), url=_sound(outcome.url))
+
+
+def _sound(text: str) -> str:
+    """``text`` without lone surrogates, which JSON may carry and no journal can keep."""
+    return text.encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

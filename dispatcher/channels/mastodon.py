@@ -29,7 +29,7 @@ class Settings(ChannelSettings):
 
     base_url: Url = Field(description="address of the instance", examples=["https://social.example.org"])
     credential: Credential
-    max_characters: int = Field(default=500, ge=100, le=100_000, description="the instance's own limit in graphemes")
+    max_characters: int = Field(default=500, ge=200, le=100_000, description="the instance's own limit in graphemes")
 
     @property
     def base(self) -> str:

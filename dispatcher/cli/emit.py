@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _peek(payload: bytes) -> dict[str, Any]:
 
 async def publish(settings: MqttSettings, realm: Realm, payload: bytes, seconds: float) -> dict[str, Any]:
     """Publish ``payload`` at QoS 1; the receipt with its digest. Raises `NoReceipt` after ``seconds``."""
-    source = str(_peek(payload).get("source") or "emit")
+    source = re.sub(r"[/#+\0]", "-", str(_peek(payload).get("source") or "emit"))
     digest = hashlib.sha256(payload).hexdigest()
     client = client_for(settings, f"dispatcher-emit-{digest[:12]}", manual_ack=False, keep_session=False)
     try:

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
-from dispatcher.model.errors import Conflict, Invalid, JournalBusy, NotAllowed, NotFound, Unreadable
+from dispatcher.model.errors import Conflict, Invalid, JournalBusy, NotFound, Unreadable
 from dispatcher.telemetry import logger
 
 log = logger("console")
@@ -57,8 +57,8 @@ def _problem(error: Exception, request: web.Request) -> HttpProblem:
             return HttpProblem(422, str(error), field=error.field)
         case Unreadable():
             return HttpProblem(400, str(error), field=error.field)
-        case NotFound() | NotAllowed() | Conflict():
-            return HttpProblem({NotFound: 404, NotAllowed: 403}.get(type(error), 409), str(error))
+        case NotFound() | Conflict():
+            return HttpProblem(404 if isinstance(error, NotFound) else 409, str(error))
         case JournalBusy():
             return HttpProblem(503, "nothing could be written: try again", headers={hdrs.RETRY_AFTER: "1"})
         case web.HTTPException():

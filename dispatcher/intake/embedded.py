@@ -83,10 +83,10 @@ async def _mosquitto(path: str, port: int) -> AsyncIterator[EmbeddedBroker]:
 
 
 def _write_config(folder: Path, port: int) -> Path:
-    if os.geteuid() == 0:
-        folder.chmod(0o777)  # Mosquitto started by root changes to its own user before it writes
+    # Started by root, Mosquitto would become its own user, who cannot write into this folder.
+    text = _CONFIG.format(port=port, folder=folder) + ("user root\n" if os.geteuid() == 0 else "")
     config = folder / "mosquitto.conf"
-    config.write_text(_CONFIG.format(port=port, folder=folder))
+    config.write_text(text)
     return config
 
 

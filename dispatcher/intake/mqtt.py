@@ -8,6 +8,7 @@ of arrival. Broker's PUBACKs promise nothing end to end: the receipt does.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import ssl
@@ -28,7 +29,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from dispatcher.clock import Clock
 from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.model.cap import Realm
-from dispatcher.model.errors import JournalBusy
+from dispatcher.model.errors import JournalError
 from dispatcher.model.playbook import Strict
 from dispatcher.telemetry import BROKER, keep_secret, logger
 
@@ -153,6 +154,7 @@ class MqttIntake:
         self._settings, self._realm, self._receive, self._clock = settings, realm, receive, clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._out: deque[_Out] = deque(maxlen=OUT_LIMIT)
+        self._receipts: deque[_Out] = deque()
         self._wake = asyncio.Event()
         self._taking = True
         self._connected = asyncio.Event()
@@ -183,7 +185,7 @@ class MqttIntake:
         """Stay connected until cancelled; between connections wait with growing, random pauses."""
         while True:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(aiomqtt.MqttError),
+                retry=retry_if_exception_type((aiomqtt.MqttError, OSError, KeyError)),  # the latter: no password
                 wait=wait_random_exponential(multiplier=0.5, max=15), before_sleep=_log_retry,
             ):  # fmt: skip
                 with attempt:
@@ -259,7 +261,7 @@ class MqttIntake:
         while True:
             try:
                 await self._receive(inbound)
-            except JournalBusy as error:
+            except JournalError as error:
                 log.warning("intake_waits", error=str(error))
                 await asyncio.sleep(BUSY_PAUSE)
             else:
@@ -267,14 +269,20 @@ class MqttIntake:
 
     def _reply(self, message: aiomqtt.Message, receipt: Receipt) -> None:
         """The receipt goes to the source's receipt topic and, in MQTT 5, to where the message asked for it."""
-        self._send(_Out(self.topic_out("receipts", receipt.source), receipt.to_json(), 1, retain=False))
+        self._receipts.append(_Out(self.topic_out("receipts", receipt.source), receipt.to_json(), 1, retain=False))
+        self._wake.set()
         topic = getattr(message.properties, "ResponseTopic", "")
-        if not topic or topic.startswith(self._settings.prefix_in) or "#" in topic or "+" in topic:
+        if not self._answerable(topic):
             return
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if correlation := getattr(message.properties, "CorrelationData", None):
             properties.CorrelationData = correlation
-        self._send(_Out(topic, receipt.to_json(), 1, retain=False, properties=properties))
+        self._receipts.append(_Out(topic, receipt.to_json(), 1, retain=False, properties=properties))
+
+    def _answerable(self, topic: str) -> bool:
+        """Whether a source may ask us to publish there: never on our own topics, nor where a broker would cut us off."""
+        ours = (f"{self._settings.prefix_in}/", f"{self._settings.prefix_out}/", "$", "/")
+        return 0 < len(topic) <= 200 and topic.count("/") < 20 and not topic.startswith(ours) and not {*"#+"} & {*topic}
 
     def _send(self, out: _Out) -> None:
         self._out.append(out)
@@ -284,18 +292,31 @@ class MqttIntake:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._out:
+            while self._receipts or self._out:
+                await self._publish_receipts(client)
                 batch = [self._out.popleft() for _ in range(min(OUT_BATCH, len(self._out)))]
-                await asyncio.gather(*(self._publish_one(client, out) for out in batch))
+                await asyncio.gather(*(self._publish(client, out) for out in batch))
 
-    async def _publish_one(self, client: aiomqtt.Client, out: _Out) -> None:
+    async def _publish_receipts(self, client: aiomqtt.Client) -> None:
+        """Receipts leave the queue only when the broker has them; the next connection brings the rest."""
+        batch = list(itertools.islice(self._receipts, OUT_BATCH))
+        if all(await asyncio.gather(*(self._publish(client, out) for out in batch))):
+            for _ in batch:
+                self._receipts.popleft()
+        else:
+            await asyncio.sleep(BUSY_PAUSE)
+
+    async def _publish(self, client: aiomqtt.Client, out: _Out) -> bool:
+        """Whether the broker took it, or never will."""
+        properties = out.properties if self._settings.protocol == "5" else None
         try:
-            await client.publish(
-                out.topic, out.payload, qos=out.qos, retain=out.retain,
-                properties=out.properties if self._settings.protocol == "5" else None,
-            )  # fmt: skip
-        except (aiomqtt.MqttError, ValueError) as error:
+            await client.publish(out.topic, out.payload, qos=out.qos, retain=out.retain, properties=properties)
+        except aiomqtt.MqttError as error:
             log.warning("publish_failed", topic=out.topic, error=str(error))
+            return False
+        except ValueError as error:
+            log.warning("publish_refused", topic=out.topic, error=str(error))
+        return True
 
 
 def _log_retry(state: Any) -> None:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
-from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit
+from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
 from dispatcher.model.errors import JournalBroken, JournalLocked
 from dispatcher.model.playbook import Strict
 from dispatcher.telemetry import logger
 
 log = logger("journal")
+
+BUSY_PAUSE = 0.5  # seconds until what a busy journal refused is tried again
 
 
 class JournalSettings(Strict):
@@ -50,12 +53,15 @@ class SqliteJournal:
         return self._writer.submit(unit)
 
     async def read(self, unit: Unit[T]) -> T:
-        """Run ``unit`` on a reading connection, off the event loop."""
+        """Run ``unit`` on a reading connection, off the event loop; raises `JournalBusy` or `JournalBroken`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, unit)
 
     def _read(self, unit: Unit[T]) -> T:
-        with self._readers.connect() as connection:
-            return unit(connection)
+        try:
+            with self._readers.connect() as connection:
+                return unit(connection)
+        except DBAPIError as error:
+            raise translated(error) from error
 
     def close(self) -> None:
         """Readers first, the writer last, so that its close checkpoints the log."""

@@ -7,15 +7,13 @@ from datetime import datetime
 from functools import partial
 
 from dispatcher.clock import Clock
-from dispatcher.journal.base import Journal
+from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.journal.store import Step, record_steps
 from dispatcher.model.delivery import DeliveryId
 from dispatcher.model.errors import JournalBusy
 from dispatcher.telemetry import logger
 
 log = logger("journal")
-
-BUSY_PAUSE = 0.5
 
 
 class StepBatch:
@@ -44,15 +42,18 @@ class StepBatch:
             self._task = None
 
     async def _write(self, batch: list[tuple[Step, asyncio.Future[bool]]]) -> None:
-        steps = [step for step, _ in batch]
-        try:
-            held = set(await self._until_written(steps, self._clock.now()))
-        except Exception as error:  # noqa: BLE001 - whatever the journal says, those who wait must hear it
-            for _, future in batch:
-                future.set_exception(error)
+        """One unit for all; where it fails, each on its own, so that one bad step fails nobody else."""
+        writing = self._until_written([step for step, _ in batch], self._clock.now())
+        (held,) = await asyncio.gather(writing, return_exceptions=True)
+        if isinstance(held, BaseException) and len(batch) > 1:
+            for one in batch:
+                await self._write([one])
             return
         for step, future in batch:
-            future.set_result(step.delivery.id in held)
+            if isinstance(held, BaseException):
+                future.set_exception(held)
+            else:
+                future.set_result(step.delivery.id in held)
 
     async def _until_written(self, steps: list[Step], at: datetime) -> list[DeliveryId]:
         while True:

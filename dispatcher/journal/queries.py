@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of
-from dispatcher.model.alert import Alert
+from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import CARRIED, ENDED, AlertId, Delivery, DeliveryId, DeliveryState, IncidentId
@@ -52,12 +52,20 @@ def history(connection: Connection, incident: IncidentId) -> IncidentHistory:
         return IncidentHistory(id=incident)
     alerts = connection.execute(select(t.alerts.c.id).where(t.alerts.c.incident == incident)).scalars().all()
     return IncidentHistory(
-        id=incident, revision=row.revision, open=row.open, kind=row.kind, place=row.place,
+        id=incident, revision=row.revision, open=row.open, ended=_ended(connection, incident), kind=row.kind, place=row.place,
         playbook=PlaybookId(row.playbook) if row.playbook else None,
         covered=tuple(PlaybookId(p) for p in json.loads(row.covered)), regions=tuple(json.loads(row.regions)),
         severity=Severity(row.severity) if row.severity else None, facts=json.loads(row.facts),
         lanes=lanes(connection, incident), alerts=tuple(AlertId(a) for a in alerts),
     )  # fmt: skip
+
+
+def _ended(connection: Connection, incident: IncidentId) -> bool:
+    """Whether the latest released word on ``incident`` was an end."""
+    a = t.alerts.c
+    where = (a.incident == incident, a.state == "released")
+    last = connection.execute(select(a.purpose).where(*where).order_by(a.revision.desc()).limit(1)).scalar()
+    return last is not None and Purpose(last).ends
 
 
 def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneHistory]:
@@ -76,7 +84,6 @@ def _lane(states: list[tuple[DeliveryState, bool]]) -> LaneHistory:
     return LaneHistory(
         carried=any(state in CARRIED for state, _ in states),
         may_have_carried=any(state in _MAYBE or doubtful for state, doubtful in states),
-        open_states=tuple(state for state, _ in states if not state.ended),
     )
 
 
@@ -127,10 +134,10 @@ def unwritten_alerts(connection: Connection) -> list[AlertRecord]:
 
 
 def open_deliveries(connection: Connection) -> list[tuple[Delivery, Alert]]:
-    """Every queued or sending delivery with its alert: what a restart takes up again."""
+    """Every held, queued or sending delivery with its alert: what a restart looks at again."""
     d = t.deliveries.c
     found = [delivery_of(r) for r in connection.execute(
-        select(t.deliveries).where(d.state.in_([_S.QUEUED, _S.SENDING])).order_by(d.rank))]  # fmt: skip
+        select(t.deliveries).where(d.state.in_([_S.HELD, _S.QUEUED, _S.SENDING])).order_by(d.rank))]  # fmt: skip
     bodies = connection.execute(
         select(t.alerts.c.id, t.alerts.c.body).where(t.alerts.c.id.in_({delivery.alert for delivery in found}))
     )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -49,7 +49,7 @@ class IncidentRow:
     place: str
     regions: tuple[str, ...]
     severity: str | None
-    facts: dict[str, Any]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ def _write_incident(
     values = {
         "revision": revision, "open": row.open, "playbook": row.playbook, "covered": json.dumps(row.covered),
         "kind": row.kind, "place": row.place, "regions": json.dumps(row.regions), "severity": row.severity,
-        "facts": json.dumps(row.facts, ensure_ascii=False), "updated_at": at,
+        "facts": json.dumps(dict(row.facts), ensure_ascii=False), "updated_at": at,
     }  # fmt: skip
     if revision == 1:
         connection.execute(insert(t.incidents), {"id": incident, "opened_at": at, **values})
@@ -224,21 +224,29 @@ def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:
 def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
     """Take out of the queue what ``alert`` replaces: an end everything earlier, an update what its channels never tried."""
     d = t.deliveries.c
-    where = [d.incident == alert.incident, d.revision < alert.revision]
+    where = [d.incident == alert.incident, d.alert != alert.id]
     if alert.purpose.ends:
-        where.append(d.state.in_([*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]))
+        earlier = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
+        where.append(or_(d.state == DeliveryState.HELD, and_(d.revision < alert.revision, d.state.in_(earlier))))
     else:
-        where += [d.state.in_(list(UNTRIED)), d.channel.in_([p.channel for p in alert.plan])]
+        where += [d.revision < alert.revision, d.state.in_(list(UNTRIED))]
+        where.append(d.channel.in_([p.channel for p in alert.plan]))
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
-    _set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=f"by {alert.purpose} {alert.code}")
+    detail = f"by {alert.purpose} {alert.code}"
+    _set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
+    if alert.purpose.ends:
+        prepared = (d.incident == alert.incident, d.state == DeliveryState.STANDBY)
+        standby = connection.execute(select(d.id).where(*prepared)).scalars().all()
+        _set_state(connection, standby, DeliveryState.CANCELLED, at, reason="cancelled", detail=detail)
     _supersede_held(connection, alert, at)
 
 
 def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
     """Nobody shall release what was replaced: all that waits before an end, else what has no delivery left to let out."""
     a, d = t.alerts.c, t.deliveries.c
-    where = [a.incident == alert.incident, a.revision < alert.revision, a.state == "held"]
+    where = [a.incident == alert.incident, a.id != alert.id, a.state == "held"]
     if not alert.purpose.ends:
+        where.append(a.revision < alert.revision)
         waiting = select(d.alert).where(d.incident == alert.incident, d.state == DeliveryState.HELD)
         where += [a.rows_written.is_(True), a.id.not_in(waiting)]
     ids = connection.execute(select(a.id).where(*where)).scalars().all()
@@ -365,11 +373,11 @@ def release_alert(connection: Connection, alert: Alert, at: datetime) -> None:
     connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state="released", released_at=at))
     supersede(connection, alert, at)
     d = t.deliveries.c
-    statement = update(t.deliveries).where(d.alert == alert.id, d.state == DeliveryState.HELD)
-    statement = statement.values(
-        state=DeliveryState.QUEUED, released_at=at, due_at=at, deadline_at=alert.deadline(at), updated_at=at
-    )
-    connection.execute(statement)
+    held = (d.alert == alert.id, d.state == DeliveryState.HELD)
+    ids = connection.execute(select(d.id).where(*held)).scalars().all()
+    times = {"released_at": at, "due_at": at, "deadline_at": alert.deadline(at), "updated_at": at}
+    connection.execute(update(t.deliveries).where(*held).values(state=DeliveryState.QUEUED, **times))
+    add_facts(connection, at, ((f"delivery.{DeliveryState.QUEUED}", key, {}) for key in ids))
     add_fact(connection, at, "alert.released", alert.id, incident=alert.incident, purpose=alert.purpose)
 
 

@@ -44,7 +44,7 @@ _S = DeliveryState
 ENDED = frozenset({_S.ACCEPTED, _S.VISIBLE, _S.FAILED, _S.EXPIRED, _S.CANCELLED, _S.SUPERSEDED, _S.RETRACTED})
 OPENING = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED, _S.SENDING, _S.CANCELLED})
 CARRIED = frozenset({_S.ACCEPTED, _S.VISIBLE})
-UNTRIED = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED})
+UNTRIED = frozenset({_S.HELD, _S.QUEUED})
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED, _S.SUPERSEDED}),
@@ -173,7 +173,7 @@ class Attempt:
 
     delivery: DeliveryId
     number: int
-    started_at: datetime
+    started_at: datetime | None = None
     ended_at: datetime | None = None
     result: Result | None = None
     reason: Reason | None = None

@@ -7,7 +7,6 @@
     ├── Unreadable              bytes from outside are no incident event (dead letter, acknowledged, paged)
     ├── CommandError            a person asked for something that cannot be done
     │   ├── NotFound            no such incident, alert, delivery, playbook
-    │   ├── NotAllowed          this person may not do that
     │   ├── Conflict            the state of things forbids it (ended, digest changed, other content)
     │   └── Invalid             the request itself is wrong: carries the field
     ├── IllegalTransition       a delivery was asked to move where the table does not allow: a bug, never input
@@ -69,10 +68,6 @@ class CommandError(DispatcherError):
 
 class NotFound(CommandError):
     """The thing named does not exist."""
-
-
-class NotAllowed(CommandError):
-    """This person may not do that."""
 
 
 class Conflict(CommandError):

@@ -19,7 +19,7 @@ import regex
 
 from dispatcher.model.cap import Area, Certainty, MsgType, Severity, Status, Urgency
 from dispatcher.model.channel import ChannelId
-from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
+from dispatcher.model.delivery import AlertId, IncidentId
 from dispatcher.model.errors import Unreadable
 from dispatcher.model.playbook import PlaybookId
 
@@ -28,6 +28,8 @@ MAX_DEPTH = 32
 MAX_PLACE = 80
 MAX_TEXT = 2_000
 MAX_LIST = 50
+MAX_REGIONS = 1_000
+MAX_NUMBER = 10**18
 
 KNOWN = frozenset({
     "v", "id", "source", "incident", "msg_type", "status", "kind", "sent", "place", "area", "severity", "urgency",
@@ -36,6 +38,7 @@ KNOWN = frozenset({
 
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")  # controls, bidi marks, zero-width characters
 _SPACE = regex.compile(r"\s+")
+_BRACKETS = regex.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[\]{}]', regex.DOTALL)  # strings, also open ones, are passed over
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -67,11 +70,10 @@ class IncidentEvent:
 
 @dataclass(frozen=True, slots=True)
 class LaneHistory:
-    """What one channel has carried of an incident: certainly, or possibly, and whether something is still open."""
+    """What one channel has carried of an incident: certainly, or possibly."""
 
     carried: bool = False
     may_have_carried: bool = False
-    open_states: tuple[DeliveryState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class IncidentHistory:
     id: IncidentId
     revision: int = 0
     open: bool = False
+    ended: bool = False  # the last thing that went out was an end
     playbook: PlaybookId | None = None  # the one that speaks
     covered: tuple[PlaybookId, ...] = ()
     kind: str = ""
@@ -252,22 +255,25 @@ def _area(fields: _Fields) -> Area:
         fields.warnings.append("area: no object with regions, point, circle or geometry; it has to be asked for")
         return Area(shape={"unreadable": value})
     regions = value.get("regions")
-    if isinstance(regions, list) and regions and all(isinstance(r, str) for r in regions[:MAX_LIST]):
-        return Area(regions=tuple(clean(r, 200) for r in regions[:MAX_LIST]))
+    if isinstance(regions, list) and 0 < len(regions) <= MAX_REGIONS and all(isinstance(r, str) for r in regions):
+        return Area(regions=tuple(dict.fromkeys(clean(r, 200) for r in regions)))
     return Area(shape=value)
 
 
 def _is_fact(value: Any) -> bool:
     if isinstance(value, list):
         return len(value) <= MAX_LIST and all(_is_fact(item) and not isinstance(item, list) for item in value)
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_TEXT)
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    return isinstance(value, bool | int | float) and abs(value) < MAX_NUMBER
 
 
 def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise Unreadable("the key stands twice", next(name for name in names if names.count(name) > 1))
+    data: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in data:
+            raise Unreadable("the key stands twice", name[:60])
+        data[name] = value
     return data
 
 
@@ -290,17 +296,11 @@ def _no_surrogates(data: dict[str, Any]) -> None:
 def _deepest(text: str) -> int:
     """Greatest nesting of brackets outside strings, found without recursion."""
     depth = deepest = 0
-    quoted = escaped = False
-    for char in text:
-        if quoted:
-            quoted = escaped or char != '"'
-            escaped = char == "\\" and not escaped
-        elif char == '"':
-            quoted = True
-        elif char in "[{":
+    for found in _BRACKETS.finditer(text):
+        if found[0] in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif char in "]}":
+        elif found[0] in "]}":
             depth -= 1
     return deepest
 

@@ -177,6 +177,10 @@ class Playbook(Strict):
         main = [(("texts", purpose), self.templates(purpose)) for purpose in Texts.model_fields]
         return main + [(("updates", name, "texts"), update.texts) for name, update in self.updates.items()]
 
+    def all_facts(self) -> frozenset[str]:
+        """Names of every fact that any of its texts may name."""
+        return frozenset(self.facts).union(*(update.facts for update in self.updates.values()))
+
     def fact_specs(self, name: str = "") -> dict[str, FactSpec]:
         """Facts that texts may name: the playbook's own and the named update's."""
         return {**self.facts, **(self.updates[name].facts if name else {})}

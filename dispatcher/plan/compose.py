@@ -124,7 +124,7 @@ def _spoken(
     alert, notes = compose(
         speech, deployment, history, now,
         incident=event.incident, event_key=f"{event.source}/{event.id}", requested_by=person_of(event.source) or "",
-        expires=event.expires,
+        expires=None if speech.purpose.ends else event.expires,
     )  # fmt: skip
     if alert is None:
         page = Page(Cause.NO_CHANNEL, (*_about(event), speech.reason))
@@ -150,11 +150,11 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
     machine, first = person_of(event.source) is None, matched[0]
     over = event.expires is not None and event.expires <= now
     stale = machine and (over or now - event.sent > deployment.max_age)
-    reopens = machine and not history.open and history.playbook is not None
+    reopens = machine and history.ended
     again = history.open and history.playbook == first.id
     speech = Speech(
         purpose=Purpose.UPDATE if again else Purpose.ALERT, playbook=first, regions=regions,
-        severity=event.severity or first.severity, place=event.place, facts=event.facts,
+        severity=_severity(event, first), place=event.place, facts=event.facts,
         reason=next(v.reason for v in verdicts if v.playbook == first.id),
         covers=tuple(p.id for p in matched[1:]), hold=stale or reopens,
     )  # fmt: skip
@@ -170,6 +170,8 @@ def _update(event: IncidentEvent, deployment: Deployment, history: IncidentHisto
         return Plan(pages=(page,), notes=("no open incident to update",))
     more = deployment.resolve(event.area) if event.area else ()
     speech = follow_up(Purpose.UPDATE, playbook, history, place=event.place, facts=event.facts, more=more)
+    if person_of(event.source) is None and history.ended:
+        speech = replace(speech, hold=True)
     pages = (_area_page(event, deployment),) if more is None else ()
     return Plan(open=True, speech=speech, pages=pages)
 
@@ -200,6 +202,11 @@ def follow_up(
 
 def _running(deployment: Deployment, history: IncidentHistory) -> Playbook | None:
     return deployment.playbook(history.playbook) if history.open and history.playbook else None
+
+
+def _severity(event: IncidentEvent, playbook: Playbook) -> Severity:
+    """What the event says, and what the playbook says where the event does not know."""
+    return playbook.severity if event.severity in (None, Severity.UNKNOWN) else event.severity
 
 
 def _about(event: IncidentEvent) -> tuple[str, ...]:

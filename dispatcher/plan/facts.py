@@ -49,7 +49,8 @@ def written(spec: FactSpec, value: Any, now: datetime) -> str:
 
 
 def _number(value: Any, digits: int) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    finite = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not finite:
         raise ValueError("no number")
     if abs(value) >= 10**digits:
         raise ValueError(f"more than {digits} digits")

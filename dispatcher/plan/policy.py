@@ -11,7 +11,7 @@ OPERATOR = "operator:"
 
 def person_of(source: str) -> str | None:
     """The person behind an event's source; a machine is nobody."""
-    return source.removeprefix(OPERATOR) if source.startswith(OPERATOR) else None
+    return source.removeprefix(OPERATOR) or None if source.startswith(OPERATOR) else None
 
 
 def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, override: Release | None = None) -> int:

@@ -53,6 +53,10 @@ def decide(
 ) -> Decision:
     """What becomes of a delivery in ``sending`` after ``outcome``; ``ended`` says that a later end forbids its text."""
     result, reason = outcome.result, outcome.reason
+    if result is Result.NEVER_LEFT and not ended:
+        return Decision(
+            (_S.QUEUED,), due_at=now, doubtful=delivery.doubtful, note="the end that stopped it did not come"
+        )
     if result is Result.NEVER_LEFT:
         note = "caught by the fence, nothing left"
         return Decision((_S.SUPERSEDED,), Reason.CANCELLED, doubtful=delivery.doubtful, note=note)
@@ -88,15 +92,17 @@ def _again(
     delivery: Delivery, outcome: Outcome, *, now: datetime, rng: random.Random, path: tuple[DeliveryState, ...]
 ) -> Decision:
     """The next try, or the end where none is left before the deadline."""
-    deadline = delivery.deadline_at
     due = now + (outcome.retry_after if outcome.retry_after is not None else _wait(delivery, outcome, now, rng))
+    return _due(due, delivery, outcome, path)
+
+
+def _due(due: datetime, delivery: Delivery, outcome: Outcome, path: tuple[DeliveryState, ...]) -> Decision:
+    deadline, doubtful = delivery.deadline_at, delivery.doubtful
     if deadline is None or due < deadline:
-        return Decision(path, outcome.reason, due, doubtful=delivery.doubtful)
+        return Decision(path, outcome.reason, due, doubtful=doubtful)
     if outcome.retry_after is not None:
-        return Decision(
-            (*path, _S.FAILED), outcome.reason, doubtful=delivery.doubtful, note="refused beyond the deadline"
-        )
-    return Decision((*path, _S.EXPIRED), Reason.EXPIRED, doubtful=delivery.doubtful, note=f"last: {outcome.reason}")
+        return Decision((*path, _S.FAILED), outcome.reason, doubtful=doubtful, note="refused beyond the deadline")
+    return Decision((*path, _S.EXPIRED), Reason.EXPIRED, doubtful=doubtful, note=f"last: {outcome.reason}")
 
 
 def _wait(delivery: Delivery, outcome: Outcome, now: datetime, rng: random.Random) -> timedelta:
