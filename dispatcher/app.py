@@ -29,6 +29,7 @@ from dispatcher.journal.batch import StepBatch
 from dispatcher.launch import Launch
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.errors import JournalBroken
+from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import Recovery
@@ -93,7 +94,8 @@ async def build(
     """The running service of ``loaded``. Raises `JournalLocked`, `ConfigurationError` or `OSError` where it cannot start."""
     clock, rng = clock or SystemClock(), rng or random.SystemRandom()
     deployment, broken, hub = loaded.deployment, asyncio.Event(), Hub()
-    feed = Feed([facts_to_hub(hub)])
+    pager = Pager()
+    feed = Feed([facts_to_hub(hub), pager])
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(
             loaded.journal.path, inline=inline, on_commit=feed.wake, on_broken=lambda _: broken.set(),
@@ -116,6 +118,7 @@ async def build(
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
         service.spawn(feed.run(journal), "feed")
+        service.spawn(pager.run(pipeline, journal), "pager")
         service.ready = True
         context = Context(
             pipeline=pipeline, journal=journal, deployment=deployment, hub=hub, tokens=tokens, tickets=tickets,

@@ -123,6 +123,13 @@ class Pipeline:
                 async with self._serial((await self.decisions.delivery(command.delivery)).incident):
                     return await self.decisions.move(command)
 
+    async def page(self, page: Page, raw: bytes, key: str) -> None:
+        """Call staff on its own, with the ``raw`` text it is about; the same ``key`` and cause call once."""
+        now = self.clock.now()
+        with self.launch.boarding(self._pages((page,), raw, key, now)) as boarding:
+            if await self.journal.write(partial(store.write_pages, pages=boarding.alerts)):
+                boarding.go(now)
+
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
         while True:
             seen, history = await self.journal.read(partial(queries.before, event=event))
@@ -132,7 +139,8 @@ class Pipeline:
             except Stale:
                 continue
             if recorded.state == "conflict":
-                await self._page(Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",)), inbound, now)
+                conflict = Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",))
+                await self.page(conflict, inbound.payload, _page_key(inbound))
             error = (plan.notes or ("refused before",))[-1] if recorded.state == "refused" else ""
             return _receipt(inbound, event.id, recorded, error)
 
@@ -172,13 +180,6 @@ class Pipeline:
             if recorded.state == "unreadable":
                 boarding.go(now)
         return _receipt(inbound, "", recorded, str(error))
-
-    async def _page(self, page: Page, inbound: Inbound, now: datetime) -> None:
-        """Page on its own, for what is known only after the commit; the same bytes page once."""
-        pages = self._pages((page,), inbound.payload, _page_key(inbound), now)
-        with self.launch.boarding(pages) as boarding:
-            if await self.journal.write(partial(store.write_pages, pages=boarding.alerts)):
-                boarding.go(now)
 
     def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime) -> list[Alert]:
         for page in pages:

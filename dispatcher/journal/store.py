@@ -208,7 +208,8 @@ def write_alert(connection: Connection, alert: Alert, *, released_at: datetime |
     if released_at:
         supersede(connection, alert, released_at)
     add_fact(connection, alert.created_at, f"alert.{state}", alert.id, incident=alert.incident, purpose=alert.purpose,
-             playbook=alert.playbook, channels=len(alert.plan), degraded=alert.degraded)  # fmt: skip
+             playbook=alert.playbook, channels=len(alert.plan), degraded=alert.degraded,
+             requested_by=alert.requested_by)  # fmt: skip
 
 
 def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:

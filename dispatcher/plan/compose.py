@@ -40,6 +40,10 @@ class Cause(StrEnum):
     STALE = "stale"
     HELD = "held"
     DEGRADED = "degraded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    BY_HAND = "by_hand"
+    IN_DOUBT = "in_doubt"
 
     @property
     def headline(self) -> str:
@@ -58,6 +62,10 @@ _HEADLINES = {
     Cause.UNKNOWN_INCIDENT: "Meldung zu unbekannter Lage / Word on an incident that is not open",
     Cause.STALE: "Ereignis zu alt, wartet auf Freigabe / An event is too old, it waits for release",
     Cause.HELD: "Freigabe nötig / An alert waits for release",
+    Cause.FAILED: "Nicht veröffentlicht / Not published, it will not be tried again",
+    Cause.EXPIRED: "Zeit abgelaufen, nicht veröffentlicht / Its time ran out before it was published",
+    Cause.BY_HAND: "Von Hand posten und bestätigen / Post by hand and confirm",
+    Cause.IN_DOUBT: "Unklar, ob veröffentlicht / Nobody knows whether it was published",
     Cause.DEGRADED: "Vorlage fehlerhaft, Minimaltext gesendet / A template failed, the minimal text goes out",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from acceptance.harness import event, publish
+from acceptance.harness import Arrival, event, publish
 
 from dispatcher.wall.app import Wall, running_wall
 
@@ -41,3 +41,29 @@ async def _paged(wall: Wall, tellings: list[str]) -> None:
     async with asyncio.timeout(5):
         while not all(any(telling in post["text"] for post in wall.board.posts()) for telling in tellings):
             await asyncio.sleep(0.02)
+
+
+async def test_what_needs_a_person_pages_the_duty_team(world, daemon_of, mosquitto):
+    """A refused post and a post that hands must make are on the duty team's topic within 5 s, each with the text."""
+
+    async def refuse(_: Arrival) -> int:
+        return 400
+
+    world.answers["c0"] = refuse
+    async with running_wall() as wall:
+        more = {
+            "duty": {"kind": "ntfy", "realm": "exercise", "audience": "staff", "url": f"{wall.url}/ntfy/duty"},
+            "by-hand": {"kind": "whatsapp_channel", "realm": "exercise", "via": "by_hand"},
+        }
+        async with daemon_of(world.channels(2) | more) as daemon:
+            await publish(mosquitto, [event(place="Hafenstraße")])
+            await _paged(wall, ["Not published", "Post by hand"])
+            by_hand = next(post["text"] for post in wall.board.posts() if "Post by hand" in post["text"])
+            delivery = daemon.rows("SELECT id FROM deliveries WHERE channel = 'by-hand'")[0][0]
+            confirmed, _ = await daemon.api("POST", f"deliveries/{delivery}/confirm", {"url": "https://example.org/1"})
+            states = daemon.states()
+
+    assert "by-hand" in by_hand
+    assert "Hafenstraße" in by_hand
+    assert confirmed == 200
+    assert states == {"accepted": 4, "failed": 1}

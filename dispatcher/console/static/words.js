@@ -37,6 +37,8 @@ export const CAUSES = {
   retained: "Eine aufbewahrte Meldung wurde abgewiesen", stale: "Eine Meldung ist zu alt", no_area: "Wo ist das?",
   nothing_matched: "Kein Einsatzplan passt", no_channel: "Kein Kanal ist zuständig", degraded: "Ein Text ist nur knapp",
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
+  failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
+  in_doubt: "Unklar, ob veröffentlicht",
 };
 
 export const SEVERITIES = { extreme: "extrem", severe: "schwer", moderate: "mittel", minor: "gering", unknown: "unbekannt" };
