@@ -102,7 +102,8 @@ class Launch:
 
     def go(self, alert: Alert, released_at: datetime | None) -> None:
         """The plan is on disk: its rows follow, what is boarded leaves now, the rest queues."""
-        self._writing[alert.id] = asyncio.create_task(self._write_rows(alert, released_at))
+        writes = self._submit(alert, released_at)
+        self._writing[alert.id] = asyncio.create_task(self._until_rows(alert, released_at, writes))
         outgoing = [Outgoing(alert.delivery(planned, released_at), alert) for planned in alert.plan]
         self._outbox.start([o for o in outgoing if o.delivery.state is DeliveryState.SENDING])
         self._outbox.enqueue([o for o in outgoing if o.delivery.state is DeliveryState.QUEUED])
@@ -121,20 +122,22 @@ class Launch:
         if task is not None:
             await asyncio.shield(task)
 
-    async def _write_rows(self, alert: Alert, released_at: datetime | None) -> None:
+    def _submit(self, alert: Alert, released_at: datetime | None) -> list[asyncio.Future[None]]:
+        """All batches into the writer at once, so that they lie before whatever is journaled about them next."""
+        batches = [alert.plan[at : at + BATCH] for at in range(0, len(alert.plan), BATCH)]
+        units = [partial(store.write_rows, alert=alert, planned=b, released_at=released_at) for b in batches]
+        return [self._journal.write(unit) for unit in units]
+
+    async def _until_rows(self, alert: Alert, released_at: datetime | None, writes: list[asyncio.Future[None]]) -> None:
         try:
-            while True:
-                if await self._try_rows(alert, released_at):
-                    return
+            while not await self._are_written(alert, writes):
                 await asyncio.sleep(BUSY_PAUSE)
+                writes = self._submit(alert, released_at)
         finally:
             del self._writing[alert.id]
 
-    async def _try_rows(self, alert: Alert, released_at: datetime | None) -> bool:
-        """All batches into the writer at once, so that they lie before any result of theirs."""
-        batches = [alert.plan[at : at + BATCH] for at in range(0, len(alert.plan), BATCH)]
-        units = [partial(store.write_rows, alert=alert, planned=b, released_at=released_at) for b in batches]
-        results = await asyncio.gather(*[self._journal.write(unit) for unit in units], return_exceptions=True)
+    async def _are_written(self, alert: Alert, writes: list[asyncio.Future[None]]) -> bool:
+        results = await asyncio.gather(*writes, return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors and not isinstance(errors[0], JournalBusy):
             raise errors[0]

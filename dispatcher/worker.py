@@ -47,16 +47,17 @@ class Worker:
         self._lost: list[Outgoing] = []
         self._order = itertools.count()
         self._wake = asyncio.Event()
-        self._claimed = asyncio.Event()  # clear while attempts are being journaled that will start
+        self._claiming: list[Outgoing] = []  # attempts being journaled, which start right after
+        self._claimed = asyncio.Event()  # set while there are none
         self._claimed.set()
         self._next_sweep = clock.now()
         self._road: Pipeline | None = None
 
     @property
     def open(self) -> int:
-        """Deliveries held here: under way, ready, parked or waiting for their time."""
+        """Deliveries held here: under way, about to start, ready, parked or waiting for their time."""
         ready = sum(len(heap) for heap in self._ready.values()) + sum(len(p) for p in self._parked.values())
-        return len(self._under_way) + len(self._later) + ready
+        return len(self._under_way) + len(self._later) + len(self._claiming) + ready
 
     def start(self, outgoing: Sequence[Outgoing]) -> None:
         """Carry out what is journaled as sending and holds its permits: each in its own task, now."""
@@ -143,7 +144,8 @@ class Worker:
             elif grant is Grant.LANE:
                 self._parked[delivery.lane].append(entry[-1])
             elif grant is Grant.CREDENTIAL:
-                self._put_off(entry[-1], now)
+                wait = self._permits.waits_for(self._deployment.channels[delivery.channel])
+                self._put_off(entry[-1], now + timedelta(seconds=wait))
             else:
                 waiting.append(entry)
                 break
@@ -151,27 +153,30 @@ class Worker:
             heapq.heappush(heap, entry)
         return taken
 
-    def _put_off(self, one: Outgoing, now: datetime) -> None:
-        """Its provider told its credential to wait."""
-        wait = self._permits.waits_for(self._deployment.channels[one.delivery.channel])
-        heapq.heappush(self._later, (now + timedelta(seconds=wait), next(self._order), one))
+    def _put_off(self, one: Outgoing, due: datetime) -> None:
+        heapq.heappush(self._later, (due, next(self._order), one))
 
     async def _journal_starts(self, starting: list[Outgoing]) -> None:
         """Attempts are on disk before they leave; what is not queued any more gives its permits back."""
         if not starting:
             return
         now, deliveries = self._clock.now(), [one.delivery for one in starting]
+        self._claiming = starting
         self._claimed.clear()
         try:
-            claimed = set(await self._journal.write(partial(store.start_attempts, starting=deliveries, at=now)))
-            self.start([Outgoing(_started(one.delivery), one.alert) for one in starting if one.delivery.id in claimed])
-            self.give_back([one for one in starting if one.delivery.id not in claimed])
+            claims = await self._journal.write(partial(store.start_attempts, starting=deliveries, at=now))
+            self.start([Outgoing(_started(o.delivery), o.alert) for o in starting if o.delivery.id in claims.started])
+            self.give_back([one for one in starting if one.delivery.id not in claims.started])
+            for one in starting:
+                if one.delivery.id in claims.unwritten:
+                    self._put_off(one, now + timedelta(seconds=BUSY_PAUSE))
         except JournalBusy as error:
             log.warning("starts_wait", error=str(error), waiting=len(starting))
             self.give_back(starting)
             self.enqueue(starting)
             await asyncio.sleep(BUSY_PAUSE)
         finally:
+            self._claiming = []
             self._claimed.set()
 
     def give_back(self, outgoing: Sequence[Outgoing]) -> None:

@@ -102,6 +102,7 @@ def client_for(
         keepalive=settings.keepalive, timeout=10, will=will,
         tls_context=ssl.create_default_context() if settings.url.startswith("mqtts:") else None, **options,
     )  # fmt: skip
+    client.pending_calls_threshold = 2 * OUT_BATCH  # below it, a batch of ours is no cause for a warning
     client._client.manual_ack_set(manual_ack)  # noqa: SLF001 - aiomqtt has no public switch; held by a test on a real broker
     return client
 

@@ -286,8 +286,16 @@ def _attempt_row(delivery: DeliveryId, number: int, at: datetime | None) -> dict
     return {"delivery": delivery, "number": number, "started_at": at, "detail": ""}
 
 
-def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> list[DeliveryId]:
-    """Move queued deliveries to sending with one attempt more; the ids that really were queued still."""
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What became of deliveries that were to start: those that may, and those whose rows are not written yet."""
+
+    started: frozenset[DeliveryId]
+    unwritten: frozenset[DeliveryId]
+
+
+def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> Claims:
+    """Move queued deliveries to sending with one attempt more; what is not queued any more is not claimed."""
     states = states_of(connection, [delivery.id for delivery in starting])
     claimed = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
     if claimed:
@@ -296,7 +304,7 @@ def start_attempts(connection: Connection, starting: Sequence[Delivery], at: dat
         connection.execute(statement, [{"key": d.id} for d in claimed])
         connection.execute(insert(t.attempts), [_attempt_row(d.id, d.attempts + 1, at) for d in claimed])
         add_facts(connection, at, ((f"delivery.{DeliveryState.SENDING}", d.id, {}) for d in claimed))
-    return [d.id for d in claimed]
+    return Claims(frozenset(d.id for d in claimed), frozenset(d.id for d in starting if d.id not in states))
 
 
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:

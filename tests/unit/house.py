@@ -17,14 +17,18 @@ from sqlalchemy import Connection
 
 from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.journal import queries
-from dispatcher.journal.base import SqliteJournal, open_journal
+from dispatcher.journal.base import Journal, open_journal
 from dispatcher.journal.batch import StepBatch
+from dispatcher.journal.writer import T
+from dispatcher.journal.writer import Unit as Work
 from dispatcher.launch import Launch
 from dispatcher.model.alert import Alert, Planned, Post, Purpose, Text, TextSet
 from dispatcher.model.cap import Realm, Region, RegionId, Severity, Status
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
+from dispatcher.model.command import Speak
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment, Sender
+from dispatcher.model.errors import JournalBusy
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
 from dispatcher.permits import Fence, Permits
@@ -131,6 +135,12 @@ def delivery(state: DeliveryState = DeliveryState.SENDING, channel: str = "websi
     return Delivery(**{**usual, "state": state, **changes})
 
 
+def speak(purpose: Purpose = Purpose.FALSE_ALARM, key: str = "k1", **changes: Any) -> Speak:
+    """Anna says something about the incident."""
+    usual: dict[str, Any] = {"person": "anna", "incident": IncidentId("i1"), "purpose": purpose, "key": key}
+    return Speak(**{**usual, **changes})
+
+
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for ``condition``; raises `TimeoutError` where it does not come."""
     async with asyncio.timeout(seconds):
@@ -167,12 +177,45 @@ def roomy(connection: Connection) -> None:
     connection.exec_driver_sql("PRAGMA max_page_count = 1000000").close()
 
 
+class Sluice:
+    """A journal whose writes can be held up; then they go through, or as many as it is told are refused as busy."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Open, and refusing nothing."""
+        self.journal, self.opened, self.waiting, self.refusals = journal, asyncio.Event(), 0, 0
+        self.opened.set()
+
+    def write(self, unit: Work[T]) -> asyncio.Future[T]:
+        """Write ``unit`` when the sluice is open."""
+        if self.opened.is_set() and not self.refusals:
+            return self.journal.write(unit)
+        return asyncio.ensure_future(self._held_up(unit))
+
+    async def read(self, unit: Work[T]) -> T:
+        """Reading is never held up."""
+        return await self.journal.read(unit)
+
+    def open(self, refusals: int = 0) -> None:
+        """Let writes through again, after refusing the first of them."""
+        self.refusals = refusals
+        self.opened.set()
+
+    async def _held_up(self, unit: Work[T]) -> T:
+        self.waiting += 1
+        await self.opened.wait()
+        self.waiting -= 1
+        if self.refusals:
+            self.refusals -= 1
+            raise JournalBusy("database is locked")
+        return await self.journal.write(unit)
+
+
 @dataclass
 class Road:
     """A running daemon without its doors: what comes in is handed to it, what goes out lands in fakes."""
 
     deployment: Deployment
-    journal: SqliteJournal
+    journal: Sluice
     clock: FakeClock
     fakes: dict[str, FakeChannel]
     permits: Permits
@@ -245,6 +288,11 @@ class Road:
         found = await self.journal.read(partial(queries.alert_records, incident=IncidentId(incident)))
         return sorted(found, key=lambda record: record.alert.revision)
 
+    async def held(self, at: int = 0) -> tuple[AlertId, str]:
+        """Id and digest of the incident's alert at this position, as somebody who releases it names them."""
+        record = (await self.alerts())[at]
+        return record.alert.id, record.digest
+
     async def pages(self) -> list[str]:
         """Causes of all pages."""
         records = await self.journal.read(partial(queries.alert_records, limit=1000))
@@ -258,12 +306,17 @@ class Road:
 @asynccontextmanager
 async def road(
     path: Path, where: Deployment | None = None, *, working: bool = True, clock: FakeClock | None = None,
-    permits: Permits | None = None, **handlers: Callable[[Post], Awaitable[Outcome]],
+    permits: Permits | None = None, inline: bool = True, **handlers: Callable[[Post], Awaitable[Outcome]],
 ) -> AsyncIterator[Road]:  # fmt: skip
-    """The road over a journal in ``path``; ``handlers`` by channel, with ``_`` for ``-``. Ends like a crash."""
-    where, clock, permits, rng = where or deployment(), clock or FakeClock(), permits or Permits(), random.Random(7)
-    async with open_journal(path / "journal.sqlite", inline=True) as journal:
-        fence, steps = Fence(), StepBatch(journal, clock)
+    """The road over a journal in ``path``; ``handlers`` by channel, with ``_`` for ``-``. Ends like a crash.
+
+    ``inline`` writes on this thread; without it, as the daemon does, on the writer's own.
+    """
+    where, clock, rng = where or deployment(), clock or FakeClock(), random.Random(7)
+    permits = permits or Permits(monotonic=lambda: clock.now().timestamp())
+    async with open_journal(path / "journal.sqlite", inline=inline) as opened:
+        journal, fence = Sluice(opened), Fence()
+        steps = StepBatch(journal, clock)
         fakes = {name: FakeChannel(handlers.get(name.replace("-", "_"))) for name in where.channels}
         worker = Worker(journal=journal, deployment=where, permits=permits, clock=clock)
         launch = Launch(journal, permits, where.channels, worker)
