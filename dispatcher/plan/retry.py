@@ -53,10 +53,8 @@ def decide(
 ) -> Decision:
     """What becomes of a delivery in ``sending`` after ``outcome``; ``ended`` says that a later end forbids its text."""
     result, reason = outcome.result, outcome.reason
-    if result is Result.NEVER_LEFT and not ended:
-        return Decision(
-            (_S.QUEUED,), due_at=now, doubtful=delivery.doubtful, note="the end that stopped it did not come"
-        )
+    if result is Result.NEVER_LEFT and not ended:  # the end that stopped it did not come to be
+        return _due(now, delivery, outcome, (_S.QUEUED,))
     if result is Result.NEVER_LEFT:
         note = "caught by the fence, nothing left"
         return Decision((_S.SUPERSEDED,), Reason.CANCELLED, doubtful=delivery.doubtful, note=note)

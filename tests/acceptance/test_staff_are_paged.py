@@ -29,9 +29,8 @@ async def test_what_triggers_nothing_pages_the_duty_team(world, daemon_of, mosqu
             for payload, _, telling in live.values():
                 await publish(mosquitto, [payload])
                 await _paged(wall, [telling])
-            states = daemon.states()
+            await daemon.until(lambda: daemon.states() == {"accepted": len(CASES)})
 
-    assert states == {"accepted": len(CASES)}
     assert wall.board.unexpected == []
     assert world.arrivals == []
 
@@ -61,9 +60,8 @@ async def test_what_needs_a_person_pages_the_duty_team(world, daemon_of, mosquit
             by_hand = next(post["text"] for post in wall.board.posts() if "Post by hand" in post["text"])
             delivery = daemon.rows("SELECT id FROM deliveries WHERE channel = 'by-hand'")[0][0]
             confirmed, _ = await daemon.api("POST", f"deliveries/{delivery}/confirm", {"url": "https://example.org/1"})
-            states = daemon.states()
+            await daemon.until(lambda: daemon.states() == {"accepted": 4, "failed": 1})
 
     assert "by-hand" in by_hand
     assert "Hafenstraße" in by_hand
     assert confirmed == 200
-    assert states == {"accepted": 4, "failed": 1}

@@ -7,8 +7,11 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import aiomqtt
 import pytest
 from integration.broker import Mosquitto
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from dispatcher.clock import SystemClock
 from dispatcher.intake.base import Inbound, Receipt
@@ -17,6 +20,10 @@ from dispatcher.model.cap import Realm
 from dispatcher.model.errors import JournalBusy
 
 TOPIC = "control-room/exercise/leitstelle/incidents"
+HOSTILE = (
+    "dispatcher/exercise/receipts/victim", "dispatcher/exercise/nodes/node-1", TOPIC, "control-room/live/x/incidents",
+    "/".join("a" * 40), "/".join("a" * 250), "a" * 201, "$SYS/x", "$share/group/x", "/x",
+)  # fmt: skip
 
 
 @asynccontextmanager
@@ -51,6 +58,15 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def up_to(client: aiomqtt.Client, topic: str) -> AsyncIterator[aiomqtt.Message]:
+    """What ``client`` hears, up to the first message on ``topic``."""
+    async with asyncio.timeout(10):
+        async for message in client.messages:
+            yield message
+            if message.topic.matches(topic):
+                return
 
 
 def receipt(inbound: Inbound) -> Receipt:
@@ -177,3 +193,31 @@ async def test_only_the_last_level_but_one_names_the_source(mosquitto, monkeypat
         await until(lambda: len(seen) == 2)
 
     assert [(one.source, one.retained) for one in seen] == [("feuerwehr", True), ("leitstelle", False)]
+
+
+async def test_a_source_cannot_make_us_speak_anywhere(mosquitto, monkeypatch):
+    """A response topic gets its answer with its correlation; one that is ours, or would cost us the broker, gets none."""
+    taken: list[Inbound] = []
+
+    async def answer(inbound: Inbound) -> Receipt:
+        taken.append(inbound)
+        inbound.ack()
+        inbound.reply(receipt(inbound))
+        return receipt(inbound)
+
+    async with intake_of(mosquitto, answer, monkeypatch) as intake, mosquitto.client() as source:
+        lost = asyncio.create_task(until(lambda: not intake.connected))
+        for topic in ("#", "dispatcher/#", "control-room/#"):
+            await source.subscribe(topic, qos=1)
+        for number, topic in enumerate((*HOSTILE, "answers/leitstelle")):
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.ResponseTopic, properties.CorrelationData = topic, b"c"
+            await source.publish(TOPIC, str(number), qos=1, properties=properties)
+        heard = [message async for message in up_to(source, "answers/leitstelle")]
+        assert not lost.done()
+        lost.cancel()
+
+    assert len(taken) == len(HOSTILE) + 1
+    assert heard[-1].properties.CorrelationData == b"c"
+    answers = {str(message.topic) for message in heard if b"sha256" in message.payload}
+    assert answers == {"dispatcher/exercise/receipts/leitstelle", "answers/leitstelle"}

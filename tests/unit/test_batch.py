@@ -73,6 +73,15 @@ async def test_a_stale_claim_is_told_to_its_own_writer(journal: SqliteJournal) -
     assert await batch.write(accepted("c00")) is False
 
 
+async def test_one_bad_step_fails_alone(journal: SqliteJournal) -> None:
+    """A step that no journal can hold fails for its own writer; its neighbours' are written."""
+    batch = StepBatch(journal, FakeClock())
+    steps = [accepted("c00"), accepted("c01", detail="\ud800"), accepted("c02")]
+    answers = await asyncio.gather(*map(batch.write, steps), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [bool, UnicodeEncodeError, bool]
+    assert {found.channel for found in await found_in(journal)} == {"c00", "c02"}
+
+
 async def test_who_stops_waiting_takes_nothing_with_them(journal: SqliteJournal) -> None:
     """A step whose writer was cancelled is written all the same."""
     batch = StepBatch(journal, FakeClock())

@@ -196,11 +196,15 @@ def test_a_persons_event_is_never_stale() -> None:
 
 
 def test_a_machine_reopens_nothing_by_itself() -> None:
-    """An alert about an incident that was ended is held and paged; a person's is not held."""
-    ended = replace(SPOKEN, open=False)
+    """A machine's alert or update on an incident whose last word was an end is held and paged; a person's is not held."""
+    ended = replace(SPOKEN, open=False, ended=True)
     plan = planned(event(id="2"), ended)
     assert (said(plan).held, said(plan).purpose, plan.open, causes(plan)) == (True, Purpose.ALERT, True, ["held"])
     assert not said(planned(event("operator:anna", id="2"), ended)).held
+    reopened = replace(ended, open=True)  # by an alert that is held itself
+    for msg_type in ("alert", "update"):
+        assert said(planned(event(id="3", msg_type=msg_type), reopened)).held
+        assert not said(planned(event("operator:anna", id="3", msg_type=msg_type), reopened)).held
     assert not said(planned(event(id="2"), replace(NEW, revision=1))).held  # known, but nothing was ever said
 
 
@@ -371,3 +375,17 @@ def test_without_staff_there_is_no_page() -> None:
 def test_every_cause_has_its_words(cause: Cause) -> None:
     """Each cause of a page is said in German and English."""
     assert cause.headline.count(" / ") == 1
+
+
+def test_an_end_does_not_expire_with_its_event() -> None:
+    """A cancel event's own time limits the event, not the end that it prepares."""
+    soon = (NOW + timedelta(minutes=1)).isoformat()
+    assert said(planned(event(msg_type="cancel", expires=soon), SPOKEN)).expires_at is None
+    assert said(planned(event(msg_type="update", expires=soon), SPOKEN)).expires_at is not None
+
+
+def test_an_unknown_severity_is_the_playbooks() -> None:
+    """Where the event does not know how severe it is the playbook's severity counts: for the text and its release."""
+    book = playbook(release={"extreme": "automatic", "minor": "two_persons"})
+    found = said(planned(event(severity="unknown"), where=deployment(book)))
+    assert (found.severity, found.held) == (Severity.EXTREME, False)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from house import NOW, deployment, payload, road, until
+from house import NOW, deployment, payload, playbook, road, until
 
 from dispatcher.feed import CHUNK, Feed, MqttStatus, Sink, summary
 from dispatcher.intake.base import Inbound, Receipt
@@ -135,7 +135,8 @@ async def test_the_broker_keeps_a_summary_of_the_incident(tmp_path: Path) -> Non
 
 async def test_a_summary_tells_no_facts(tmp_path: Path) -> None:
     """What everyone on the broker may read holds no facts of the incident, which may name people."""
-    async with road(tmp_path, deployment()) as found:
+    book = playbook(facts={"suspect": {"sample": "n. n."}})
+    async with road(tmp_path, deployment(book)) as found:
         await found.receive(facts={"suspect": "somebody"})
         await found.quiet()
         row = await found.journal.read(partial(queries.incident, wanted=IncidentId("i1")))

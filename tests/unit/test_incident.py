@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC
 from typing import Any
 
@@ -36,6 +37,7 @@ FIELDS = json.loads(payload()) | {
     "facts": {"gate": "Nord"}, "reason": "all_clear", "playbooks": ["amok"], "source": "control-room",
 }  # fmt: skip
 
+HUNDREDS = [f"r{number}" for number in range(1_000)]
 CHANGED = {"msg_type": "update", "status": "test", "area": {"regions": ["emden"]}}
 
 
@@ -99,6 +101,32 @@ def test_the_limits_themselves_are_read() -> None:
     assert read_json(b'{"a": [' + b"[1]," * 100 + b"1]}")
 
 
+def full_of(piece: str, end: str = "") -> bytes:
+    """A payload of the greatest size, an object full of ``piece``; ``#`` counts up, and in ``end`` is the last number."""
+    size = (MAX_BYTES - 20) // len(piece.replace("#", "00000"))
+    pieces = [piece.replace("#", f"{number:05}") for number in range(size)]
+    return "".join(["{", *pieces, end.replace("#", f"{size - 1:05}")]).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        full_of('"#":1,', '"#":2}'),
+        full_of('"'),
+        full_of("\\"),
+        full_of('"\\"'),
+        full_of('"\\'),
+        full_of('"[": {} ,'),
+    ],
+    ids=["keys", "quotes", "backslashes", "escaped quotes", "open strings", "brackets in strings"],
+)
+def test_no_payload_takes_long(data: bytes) -> None:
+    """However it is made to be hard to read, a payload of the greatest size costs less than a second to refuse."""
+    started = time.process_time()
+    refusal(data)
+    assert time.process_time() - started < 1
+
+
 @pytest.mark.parametrize(
     ("field", "changes"),
     [
@@ -157,6 +185,9 @@ def test_everything_said_is_taken() -> None:
         ({"facts": {"a": [1] * 51}}, "facts.a", {}),
         ({"facts": {"a": [[1]]}}, "facts.a", {}),
         ({"facts": {"a": None}}, "facts.a", {}),
+        ({"facts": {"a": 10**18, "b": 10**18 - 1}}, "facts.a", {"b": 10**18 - 1}),
+        ({"facts": {"a": -(10**400)}}, "facts.a", {}),
+        ({"facts": {"a": [10**18]}}, "facts.a", {}),
         ({"playbooks": "amok"}, "playbooks", ()),
         ({"playbooks": [1]}, "playbooks", ()),
         ({"reason": "x" * 201}, "reason", ""),
@@ -189,7 +220,9 @@ def test_times_keep_their_instant() -> None:
     ("area", "regions", "shape"),
     [
         ({"regions": ["leer", " 03402 "]}, ("leer", "03402"), {}),
-        ({"regions": ["x"] * 60}, ("x",) * 50, {}),
+        ({"regions": ["x"] * 60}, ("x",), {}),
+        ({"regions": HUNDREDS}, tuple(HUNDREDS), {}),
+        ({"regions": [*HUNDREDS, "leer"]}, (), {"regions": [*HUNDREDS, "leer"]}),
         ({"regions": []}, (), {"regions": []}),
         ({"regions": [1]}, (), {"regions": [1]}),
         ({"point": [7.4, 53.2]}, (), {"point": [7.4, 53.2]}),

@@ -115,3 +115,13 @@ def test_what_did_not_come_to_be_is_put_back(earlier: int | None) -> None:
     assert before == earlier
     fence.put_back(INCIDENT, before)
     assert [fence.stops(delivery(revision=revision)) for revision in (1, 2)] == [earlier is not None, False]
+
+
+def test_closed_permits_are_granted_to_nobody() -> None:
+    """Once they are closed nothing new may leave; what is on its way gives its permits back as ever."""
+    permits = Permits()
+    assert permits.take(delivery(), WEBSITE) is Grant.YES
+    permits.close()
+    assert permits.take(delivery(incident="i2"), WEBSITE) is Grant.ORIGIN
+    permits.give_back(delivery(), WEBSITE)
+    assert permits.take(delivery(), WEBSITE) is Grant.ORIGIN

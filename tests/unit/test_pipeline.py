@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,30 +11,24 @@ from typing import Any
 import pytest
 from house import (
     CHANNELS,
-    DOUBT,
     LEER,
-    NOW,
-    PERMANENT,
     TEMPORARY,
-    always,
     channel,
     deployment,
     in_turn,
     payload,
     playbook,
     road,
+    speak,
     until,
 )
 
 from dispatcher.journal import queries
 from dispatcher.model.alert import Post, Purpose
-from dispatcher.model.channel import Power
-from dispatcher.model.delivery import DeliveryId, Outcome, Reason, Result
+from dispatcher.model.cap import Realm
+from dispatcher.model.channel import TextLimit, Unit
+from dispatcher.model.delivery import IncidentId, Outcome, Result
 from dispatcher.model.errors import JournalBusy
-from dispatcher.permits import Permits
-from dispatcher.testing import FakeChannel
-
-PAGED = [(Purpose.PAGE, "duty-team")]
 
 
 async def test_an_event_is_said_on_every_channel(tmp_path: Path) -> None:
@@ -135,6 +127,33 @@ async def test_a_dead_letter_is_kept_acknowledged_and_paged(raw: bytes, tmp_path
         assert receipts[0].error in post.text.body
 
 
+async def test_what_cannot_be_planned_is_a_dead_letter(tmp_path: Path) -> None:
+    """An event that the plan stumbles over is acknowledged and paged like an unreadable one, and the next one goes on."""
+    tiny = channel("tiny", "emden", limit=TextLimit(Unit.CHARACTERS, 20))  # no text fits there
+    where = deployment(channels=(*CHANNELS, tiny), realm=Realm.EXERCISE)
+    async with road(tmp_path, where) as found:
+        receipts = [await found.receive(status="exercise", area={"regions": ["emden"]}) for _ in range(2)]
+        await found.receive(id="2", status="exercise")
+        await found.quiet()
+        assert [receipt.state for receipt in receipts] == ["unreadable", "duplicate"]
+        assert receipts[0].error == "internal error: NothingFits"
+        assert (found.acknowledged, await found.pages()) == (["1", "1", "2"], ["unreadable"])
+        assert found.said("facebook-emden") == []
+        assert found.said("website") == [(Purpose.ALERT, "i1")]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.ALL_CLEAR, Purpose.FALSE_ALARM])
+async def test_a_number_beyond_all_reason_stops_nothing(purpose: Purpose, tmp_path: Path) -> None:
+    """A fact of four hundred digits is left out: the alert is said without it, and its end can be said as well."""
+    book = playbook(facts={"count": {"type": "number", "max": 4, "sample": 3, "public": True}})
+    async with road(tmp_path, deployment(book)) as found:
+        await found.receive(facts={"count": 10**400})
+        await found.quiet()
+        await found.pipeline.command(speak(purpose))
+        await found.quiet()
+        assert found.said("website") == [(Purpose.ALERT, "i1"), (purpose, "i1")]
+
+
 async def test_a_retained_message_never_triggers(tmp_path: Path) -> None:
     """What a broker kept from earlier is a dead letter however well it reads, and staff are told."""
     async with road(tmp_path) as found:
@@ -144,9 +163,12 @@ async def test_a_retained_message_never_triggers(tmp_path: Path) -> None:
         assert (await found.receive()).state == "journaled"
 
 
-@pytest.mark.parametrize(("source", "person"), [("operator:anna", ""), ("operator:anna", "ben"), ("elr", "anna")])
+@pytest.mark.parametrize(
+    ("source", "person"),
+    [("operator:anna", ""), ("operator:anna", "ben"), ("elr", "anna"), ("operator:", ""), ("", "")],
+)
 async def test_no_machine_speaks_as_a_person(source: str, person: str, tmp_path: Path) -> None:
-    """A source that bears a person's name without that person being vouched for is a dead letter, and paged."""
+    """A source that is nobody, or bears a person's name whom nobody vouches for, is a dead letter, and paged."""
     async with road(tmp_path) as found:
         receipt = await found.receive(source, person=person)
         await found.quiet()
@@ -191,198 +213,6 @@ async def test_nothing_is_acknowledged_before_the_commit(tmp_path: Path) -> None
         assert await found.states() == dict.fromkeys(LEER, "accepted")
 
 
-async def test_a_channel_with_a_bug_harms_nobody_else(tmp_path: Path) -> None:
-    """A channel that raises fails by itself, with a reason people can see; all others speak."""
-
-    class Broken(FakeChannel):
-        async def send(self, post: Post) -> Outcome:
-            raise ZeroDivisionError
-
-    async with road(tmp_path) as found:
-        found.pipeline.channels = {**found.fakes, "website": Broken()}
-        await found.receive()
-        await found.quiet()
-        assert await found.states() == {name: "failed" if name == "website" else "accepted" for name in LEER}
-        (failed,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (failed.reason, failed.detail) == (Reason.INTERNAL, "ZeroDivisionError")
-
-
-async def test_a_bug_after_the_first_byte_is_a_doubt(tmp_path: Path) -> None:
-    """A channel that raises after it began to send may have posted: that is a doubt, and it is sent as a repetition."""
-    calls: list[Post] = []
-
-    async def stumble(post: Post) -> Outcome:
-        calls.append(post)
-        if len(calls) == 1:
-            raise ZeroDivisionError
-        return Outcome(result=Result.ACCEPTED)
-
-    async with road(tmp_path, website=stumble) as found:
-        await found.receive()
-        await until(lambda: len(found.fakes["facebook-leer"].posts) == 1)
-        await found.push_until_quiet()
-        (delivery,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (delivery.state, delivery.doubtful, delivery.attempts) == ("accepted", True, 2)
-        first, second = (post.text.body for post in calls)
-        assert first != second
-        assert second.startswith("Wiederholung")
-        assert calls[0].key == calls[1].key
-
-
-async def test_one_hanging_channel_delays_nobody(tmp_path: Path) -> None:
-    """While one channel hangs, all others have spoken, and a second incident goes out on them as well."""
-    gate = asyncio.Event()
-
-    async def hang(_: Post) -> Outcome:
-        await gate.wait()
-        return Outcome(result=Result.ACCEPTED)
-
-    async with road(tmp_path, website=hang) as found:
-        await found.receive()
-        await found.receive(id="2", incident="i2")
-        await until(lambda: all(len(found.said(name)) == 2 for name in LEER - {"website"}))
-        await until(lambda: found.worker.open == 2)
-        assert (await found.states())["website"] == "sending"
-        gate.set()
-        await found.quiet()
-        assert (await found.states())["website"] == "accepted"
-
-
-async def test_a_channel_is_tried_until_it_takes_it(tmp_path: Path) -> None:
-    """What failed for a while is tried again, each time as an attempt of its own, until it is taken."""
-    async with road(tmp_path, website=in_turn(TEMPORARY, TEMPORARY, TEMPORARY)) as found:
-        await found.receive()
-        await found.push_until_quiet()
-        assert (await found.states())["website"] == "accepted"
-        (alert,) = await found.alerts()
-        attempts = await found.journal.read(partial(queries.attempts, wanted=DeliveryId(f"{alert.alert.id}:website")))
-        assert [(a["number"], a["result"]) for a in attempts] == [
-            (1, "temporary"), (2, "temporary"), (3, "temporary"), (4, "accepted"),
-        ]  # fmt: skip
-        assert len({post.text for post in found.fakes["website"].posts}) == 1  # nothing was posted: no repetition
-
-
-async def test_what_is_useless_is_not_tried_again(tmp_path: Path) -> None:
-    """A refusal for good ends the delivery at once, with its reason."""
-    async with road(tmp_path, website=always(PERMANENT)) as found:
-        await found.receive()
-        await found.quiet()
-        (failed,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (failed.state, failed.reason, failed.detail, failed.attempts) == ("failed", Reason.REJECTED, "403", 1)
-
-
-async def test_the_deadline_ends_all_tries(tmp_path: Path) -> None:
-    """A channel that never takes it is tried until the deadline and then expires by itself."""
-    async with road(tmp_path, website=always(TEMPORARY)) as found:
-        await found.receive()
-        await until(lambda: len(found.said("website")) > 0 and found.worker.open == 1)
-        found.push(timedelta(minutes=20))
-        await found.quiet()
-        (expired,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (expired.state, expired.reason) == ("expired", Reason.EXPIRED)
-        assert (await found.states())["facebook-leer"] == "accepted"
-
-
-async def test_what_comes_too_late_never_leaves(tmp_path: Path) -> None:
-    """What has expired when it comes is on nobody's channel: an alert waits for a person, an update ends as expired."""
-    over = NOW.isoformat()
-    async with road(tmp_path) as found:
-        await found.receive(incident="i2", expires=over)
-        await found.receive(id="2")
-        await found.quiet()
-        await found.receive(id="3", msg_type="update", expires=over)
-        await found.quiet()
-        assert set((await found.states(incident="i2")).values()) == {"held"}
-        assert await found.pages() == ["stale"]
-        assert set((await found.states(alert=(await found.alerts())[1].alert.id)).values()) == {"expired"}
-        assert found.said("website") == [(Purpose.ALERT, "i1")]
-
-
-@pytest.mark.parametrize(
-    ("powers", "answers", "repeated", "state"),
-    [
-        (set(), 2, True, "accepted"),
-        ({Power.KEY}, 2, False, "accepted"),
-        ({Power.FIND}, 1, False, "visible"),
-    ],
-)
-async def test_a_doubt_is_settled_by_the_channels_powers(
-    powers: set[Power], answers: int, repeated: bool, state: str, tmp_path: Path
-) -> None:
-    """In doubt a channel with keys gets the same text again, one that can look finds it, others get the repetition."""
-
-    class Finding(FakeChannel):
-        async def find(self, post: Post) -> Outcome:
-            return Outcome(result=Result.VISIBLE, provider_id="found", url=f"https://a/{post.code}")
-
-    profiles = tuple(replace(c, powers=frozenset(powers)) if c.id == "website" else c for c in CHANNELS)
-    async with road(tmp_path, deployment(channels=profiles)) as found:
-        website = found.replace_channel("website", Finding(in_turn(DOUBT)))
-        await found.receive()
-        await found.push_until_quiet()
-        posts = website.posts
-        assert (len(posts), (await found.states())["website"]) == (answers, state)
-        assert posts[-1].text.body.startswith("Wiederholung") is repeated
-        (delivery,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert delivery.doubtful is (state != "visible")
-
-
-async def test_a_hanging_attempt_is_cut_off(tmp_path: Path) -> None:
-    """An attempt does not outlast its delivery's deadline; what had left is a doubt, and then the time is over."""
-
-    async def hang(_: Post) -> Outcome:
-        await asyncio.sleep(30)
-        return Outcome(result=Result.ACCEPTED)
-
-    async with road(tmp_path, website=hang) as found:
-        soon = (found.clock.now() + timedelta(seconds=0.15)).isoformat()
-        await found.receive(expires=soon)
-        await until(lambda: found.said("website") != [] and found.worker.open == 1)
-        found.clock.push(timedelta(seconds=0.2))
-        await found.quiet()
-        (expired,) = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (expired.state, expired.doubtful) == ("expired", True)
-
-
-async def test_a_providers_demand_holds_its_credential(tmp_path: Path) -> None:
-    """A Retry-After holds every delivery of that credential, and none of another."""
-    limited = Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, retry_after=timedelta(minutes=5))
-    async with road(tmp_path, facebook_leer=always(limited)) as found:
-        await found.receive()
-        await until(lambda: found.worker.open == 1)
-        assert found.permits.waits_for(found.deployment.channels["facebook-leer"]) > 299
-        assert found.permits.waits_for(found.deployment.channels["website"]) == 0
-        assert (await found.states())["facebook-leer"] == "queued"
-
-
-async def test_updates_supersede_what_was_never_tried(tmp_path: Path) -> None:
-    """An update takes the place of the alert where that still waits for its turn, and follows it where it was said."""
-    profiles = tuple(replace(c, origin="one") if c.id in LEER else c for c in CHANNELS)
-    gate = asyncio.Event()
-
-    async def hang(_: Post) -> Outcome:
-        await gate.wait()
-        return Outcome(result=Result.ACCEPTED)
-
-    permits = Permits(origin_slots=1)
-    async with road(tmp_path, deployment(channels=profiles), permits=permits, whatsapp_leer=hang) as found:
-        await found.receive()
-        await until(lambda: len(found.said("whatsapp-leer")) == 1)
-        await found.receive(id="2", msg_type="update", place="Bahnhof")
-        gate.set()
-        await found.quiet()
-        assert found.said("whatsapp-leer") == [(Purpose.ALERT, "i1"), (Purpose.UPDATE, "i1")]
-        assert found.said("website") == [(Purpose.UPDATE, "i1")]
-        alert, update = await found.alerts()
-        assert await found.states(alert=alert.alert.id) == {
-            "whatsapp-leer": "accepted", "facebook-leer": "superseded", "website": "superseded",
-        }  # fmt: skip
-        assert await found.states(alert=update.alert.id) == dict.fromkeys(LEER, "accepted")
-        follow, full = (found.fakes[name].posts[-1].text.body for name in ("whatsapp-leer", "website"))
-        assert "alert lang." not in follow
-        assert "alert lang." in full
-
-
 async def test_follow_ups_know_where_it_is(tmp_path: Path) -> None:
     """An update inherits the incident's place and area, and the area it adds is kept for the next one."""
     async with road(tmp_path) as found:
@@ -419,37 +249,28 @@ async def test_a_machines_cancel_ends_nothing(tmp_path: Path) -> None:
         assert await found.pages() == ["held"]
 
 
-async def test_permits_come_back(tmp_path: Path) -> None:
-    """After everything, whatever became of it, no lane and no slot stays taken."""
-    handlers = {"website": always(PERMANENT), "facebook_leer": in_turn(TEMPORARY, DOUBT), "duty_team": in_turn(DOUBT)}
-    async with road(tmp_path, **handlers) as found:
-        for changes in ({}, {}, {"place": "x"}, {"id": "2", "msg_type": "update"}, {"id": "3", "incident": "i3"}):
-            await found.receive(**changes)
-        await found.receive(raw=b"{")
-        await found.receive(raw=b"{")
-        await found.push_until_quiet()
-        assert found.permits._lanes == set()
-        assert set(found.permits._origins.values()) == {0}
-
-
-async def test_pages_go_before_alerts_and_after_ends(tmp_path: Path) -> None:
-    """Where slots are short the order is: ends, pages, alerts by severity; and a first attempt before any retry."""
-    one = tuple(replace(c, origin="one", audience=c.audience) for c in (*CHANNELS, channel("blocker")))
-    order: list[str] = []
-    gate = asyncio.Event()
-
-    async def note(post: Post) -> Outcome:
-        order.append(f"{post.purpose}-{post.severity}")
-        await gate.wait()
-        return Outcome(result=Result.ACCEPTED)
-
-    books = playbook(channels={"only": ["website"]}), playbook("fire", channels={"only": ["website"]})
-    where, permits = deployment(*books, channels=one), Permits(origin_slots=1)
-    async with road(tmp_path, where, permits=permits, website=note, duty_team=note) as found:
-        for number, severity in enumerate(["severe", "minor", "extreme", "moderate"]):
-            await found.receive(id=str(number), incident=f"i{number}", severity=severity)
-        await found.receive(raw=b"{")
-        await until(lambda: len(order) == 1)
-        gate.set()
+async def test_what_triggers_nothing_changes_nothing(tmp_path: Path) -> None:
+    """An event that no playbook answers puts neither its place nor its facts into the words on a known incident."""
+    book = playbook(facts={"gate": {"sample": "Nord"}})
+    async with road(tmp_path, deployment(book)) as found:
+        await found.receive(facts={"gate": "Süd"})
+        before = await found.journal.read(partial(queries.history, incident=IncidentId("i1")))
+        await found.receive("elsewhere", id="2", kind="nonsense", place="Bahnhof", facts={"gate": "West"})
+        after = await found.journal.read(partial(queries.history, incident=IncidentId("i1")))
+        await found.pipeline.command(speak(Purpose.ALL_CLEAR))
         await found.quiet()
-    assert order == ["alert-severe", "page-extreme", "alert-extreme", "alert-moderate", "alert-minor"]
+        assert (after.place, after.facts) == (before.place, before.facts) == ("Schule am Deich", {"gate": "Süd"})
+        assert "Schule am Deich" in found.fakes["website"].posts[-1].text.headline
+        assert await found.pages() == ["nothing_matched"]
+
+
+async def test_only_declared_facts_are_kept(tmp_path: Path) -> None:
+    """Of an event's facts an incident keeps those that its playbook can name, in any of its texts, and no others."""
+    update = {"title": "x", "facts": {"hall": {"sample": "Halle"}}, "texts": playbook().texts.update}
+    book = playbook(facts={"gate": {"sample": "Nord"}}, updates={"shelter": update})
+    async with road(tmp_path, deployment(book)) as found:
+        await found.receive(facts={"gate": "Süd", "suspect": "somebody"})
+        await found.receive(id="2", msg_type="update", facts={"hall": "Aula", "more": 1})
+        await found.quiet()
+        known = await found.journal.read(partial(queries.history, incident=IncidentId("i1")))
+        assert known.facts == {"gate": "Süd", "hall": "Aula"}

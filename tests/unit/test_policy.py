@@ -44,7 +44,13 @@ def test_the_rule_is_that_of_the_severity() -> None:
 
 @pytest.mark.parametrize(
     ("source", "person"),
-    [("operator:anna", "anna"), ("control-room", None), ("Operator:anna", None), ("x-operator:anna", None)],
+    [
+        ("operator:anna", "anna"),
+        ("control-room", None),
+        ("Operator:anna", None),
+        ("x-operator:anna", None),
+        ("operator:", None),
+    ],
 )
 def test_a_machine_is_nobody(source: str, person: str | None) -> None:
     """Only a source that is marked as a person's is one."""

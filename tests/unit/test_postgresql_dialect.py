@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from dispatcher.journal import log as facts
 from dispatcher.journal import queries, store
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
@@ -132,8 +133,8 @@ def units(module: ModuleType) -> set[str]:
 
 
 def test_every_unit_is_tried() -> None:
-    """No unit of store or queries is left out of the test below."""
-    assert units(store) | units(queries) == set(UNITS)
+    """No unit of store, queries or log is left out of the test below."""
+    assert units(store) | units(queries) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:

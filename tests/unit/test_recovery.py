@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import CHANNELS, LEER, NOW, TEMPORARY, Road, alert, always, deployment, in_turn, road, until
+from house import CHANNELS, LEER, NOW, TEMPORARY, Road, alert, always, deployment, in_turn, playbook, road, until
 
 from dispatcher.journal import queries, store
 from dispatcher.model.alert import Alert, Planned, Post, Purpose
 from dispatcher.model.channel import ChannelProfile, InDoubt, Power
-from dispatcher.model.command import Speak
+from dispatcher.model.command import Release, Speak
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment
 from dispatcher.testing import FakeClock
@@ -222,3 +222,30 @@ def test_an_alert_begins_as_it_was_boarded() -> None:
         ("website", S.SENDING), ("facebook-leer", S.QUEUED),
     ]  # fmt: skip
     assert started.digest == planned.digest
+
+
+async def test_a_delivery_whose_task_died_is_a_doubt(tmp_path: Path) -> None:
+    """Where the result of an attempt cannot be written at all, the delivery is not forgotten: it is sent as a repetition."""
+    unwritable = Outcome(result=Result.PERMANENT, reason=Reason.REJECTED, detail="\ud800")
+    async with road(tmp_path, website=in_turn(unwritable)) as found:
+        await found.receive()
+        await until(lambda: found.said("website") != [])
+        await until(lambda: found.worker.open == 1 and not found.permits._lanes)
+        await found.push_until_quiet()
+        delivery = await website(found)
+        assert (delivery.state, delivery.doubtful, delivery.attempts) == ("accepted", True, 2)
+        assert found.fakes["website"].posts[-1].text.body.startswith("Wiederholung")
+        assert set((await found.states()).values()) == {"accepted"}
+
+
+async def test_a_held_alert_outlives_a_channel_that_is_gone(tmp_path: Path) -> None:
+    """What was held for a channel that is not configured any more is cancelled; the rest can be released as before."""
+    book = playbook(release="one_person")
+    async with road(tmp_path, deployment(book)) as found:
+        await found.receive()
+        alert, digest = await found.held()
+    async with road(tmp_path, deployment(book, channels=without_website())) as found:
+        assert (await website(found)).state == "cancelled"
+        await found.pipeline.command(Release(person="anna", alert=alert, digest=digest))
+        await found.quiet()
+        assert await found.states() == {**dict.fromkeys(LEER, "accepted"), "website": "cancelled"}

@@ -16,7 +16,7 @@ from dispatcher.model.delivery import DeliveryState, Outcome, Reason, Result, ma
 from dispatcher.plan.retry import Decision, decide, window
 
 S = DeliveryState
-REFUSED = Outcome(result=Result.TEMPORARY, reason=Reason.NETWORK)
+CAUGHT = Outcome(result=Result.NEVER_LEFT, reason=Reason.CANCELLED)
 
 
 class Loaded(random.Random):
@@ -199,14 +199,20 @@ def test_nothing_is_tried_again_after_the_end() -> None:
 
 
 def test_what_the_fence_caught_is_superseded() -> None:
-    """An attempt that never left ends as superseded and was not sent."""
-    decision = decided(Outcome(result=Result.NEVER_LEFT, reason=Reason.CANCELLED))
+    """An attempt that never left because of an end is superseded and was not sent."""
+    decision = decided(CAUGHT, ended=True)
     assert (decision.path, decision.reason, decision.doubtful) == ((S.SUPERSEDED,), Reason.CANCELLED, False)
 
 
+def test_without_an_end_the_fence_costs_nothing() -> None:
+    """An attempt that never left because of an end that did not come to be is made again at once."""
+    decision = decided(CAUGHT)
+    assert (decision.path, wait(decision), decision.doubtful) == ((S.QUEUED,), 0, False)
+
+
 def test_the_fence_does_not_forget_an_earlier_doubt() -> None:
-    """A repetition that never left does not undo the doubt about the attempt before it."""
-    assert decided(Outcome(result=Result.NEVER_LEFT, reason=Reason.CANCELLED), doubtful=True).doubtful
+    """A repetition that never left does not undo the doubt about the attempt before it, whatever became of the end."""
+    assert all(decided(CAUGHT, ended=ended, doubtful=True).doubtful for ended in (False, True))
 
 
 OUTCOMES = st.builds(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
 
 from dispatcher.journal.base import lock_file, open_journal, sqlite_engine
 from dispatcher.journal.schema import HEAD, MIGRATIONS, current, migrate, prepare
@@ -107,9 +106,9 @@ async def test_what_is_committed_is_on_the_disk(inline: bool, tmp_path: Path) ->
 
 
 async def test_readers_cannot_write(tmp_path: Path) -> None:
-    """A reading connection refuses to change anything."""
+    """A reading connection refuses to change anything, and says it in the journal's own words."""
     async with open_journal(tmp_path / "journal.sqlite") as journal:
-        with pytest.raises(OperationalError, match="readonly"):
+        with pytest.raises(JournalBroken, match="readonly"):
             await journal.read(lambda connection: connection.execute(text("DELETE FROM facts")))
 
 

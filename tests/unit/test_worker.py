@@ -9,12 +9,28 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from house import CHANNELS, LEER, TEMPORARY, alert, always, channel, deployment, in_turn, moment, road, until
+from house import (
+    CHANNELS,
+    DOUBT,
+    LEER,
+    PERMANENT,
+    TEMPORARY,
+    alert,
+    always,
+    channel,
+    deployment,
+    in_turn,
+    moment,
+    road,
+    until,
+)
 
 from dispatcher.journal import queries, store
 from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Post, Purpose
-from dispatcher.model.delivery import DeliveryId, DeliveryState, Outcome, Reason, Result
+from dispatcher.model.command import Resend, Speak
+from dispatcher.model.delivery import DeliveryId, DeliveryState, IncidentId, Outcome, Reason, Result
+from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Permits
 
 ACCEPTED = Outcome(result=Result.ACCEPTED)
@@ -56,9 +72,10 @@ async def test_a_lane_keeps_its_order(tmp_path: Path) -> None:
         assert gate.most == 1
 
 
-async def test_an_older_text_never_leaves_after_a_newer_one(tmp_path: Path) -> None:
-    """Where the older text has to be tried again, the newer one goes after it has been taken, not between."""
-    gate = Gate(TEMPORARY, TEMPORARY)
+@pytest.mark.parametrize(("answer", "doubtful"), [(TEMPORARY, False), (DOUBT, True)])
+async def test_an_older_text_never_leaves_after_a_newer_one(answer: Outcome, doubtful: bool, tmp_path: Path) -> None:
+    """Where the older text would have to be tried again, the newer one that waits for its lane takes its place."""
+    gate = Gate(answer)
     async with road(tmp_path, website=gate) as found:
         await found.receive()
         await until(lambda: gate.inside == 1)
@@ -66,25 +83,43 @@ async def test_an_older_text_never_leaves_after_a_newer_one(tmp_path: Path) -> N
         await until(lambda: len(found.said("facebook-leer")) == 2)
         gate.opened.set()
         await found.push_until_quiet()
-        assert [purpose for purpose, _ in found.said("website")] == [Purpose.ALERT] * 3 + [Purpose.UPDATE]
-        assert (await found.states())["website"] == "accepted"
+        assert [purpose for purpose, _ in found.said("website")] == [Purpose.ALERT, Purpose.UPDATE]
+        older, newer = await found.deliveries(channel="website")
+        assert (older.state, older.doubtful, newer.state) == ("superseded", doubtful, "accepted")
+
+
+async def test_what_waits_for_its_lane_expires_there(tmp_path: Path) -> None:
+    """A text whose time is over while an earlier one is on its way ends as expired, without waiting for that."""
+    gate = Gate()
+    async with road(tmp_path, website=gate) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1)
+        await found.receive(id="2", msg_type="update", expires=moment(2).isoformat())
+        await until(lambda: found.worker.open == 2)
+        found.push(timedelta(minutes=3))
+        await until(lambda: found.worker.open == 1)
+        older, newer = await found.deliveries(channel="website")
+        assert (older.state, newer.state) == ("sending", "expired")
+        gate.opened.set()
+        await found.quiet()
 
 
 async def test_what_waits_behind_an_expired_text_goes_on(tmp_path: Path) -> None:
-    """Where the older text's time is over before it was taken, the newer one goes without it."""
-    gate = Gate(*[replace(TEMPORARY, retry_after=timedelta(minutes=1))])
-    async with road(tmp_path, website=gate) as found:
-        await found.receive(expires=moment(2).isoformat())
+    """What a person sends again waits for the newer text on its lane, and goes when that one's time is over."""
+    gate = Gate(replace(TEMPORARY, retry_after=timedelta(minutes=1)))
+    async with road(tmp_path, website=in_turn(PERMANENT)) as found:
+        await found.receive()
+        await found.quiet()
+        found.fakes["website"].handler = gate
+        await found.receive(id="2", msg_type="update", expires=moment(2).isoformat())
         await until(lambda: gate.inside == 1)
-        await found.receive(id="2", msg_type="update")
-        await until(lambda: len(found.said("facebook-leer")) == 2)
+        (older, _) = await found.deliveries(channel="website")
+        await found.pipeline.command(Resend(person="anna", delivery=older.id))
         gate.opened.set()
-        await until(lambda: found.worker.open == 2 and gate.inside == 0)
-        found.permits._wait_until.clear()
+        await until(lambda: not found.permits._lanes)
         found.push(timedelta(minutes=3))
         await found.quiet()
-        older, newer = [d for d in await found.deliveries() if d.channel == "website"]
-        assert (older.state, newer.state) == ("expired", "accepted")
+        assert [d.state for d in await found.deliveries(channel="website")] == ["accepted", "expired"]
 
 
 async def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:
@@ -180,30 +215,45 @@ async def test_a_full_disk_delays_starts(tmp_path: Path) -> None:
 
 async def test_a_held_credential_is_waited_for(tmp_path: Path) -> None:
     """What waits for its credential leaves when the provider's time is over, and nothing else waits for it."""
-    watch = [0.0]
-    permits = Permits(monotonic=lambda: watch[0])
     limited = Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, retry_after=timedelta(seconds=60))
-    async with road(tmp_path, permits=permits, website=in_turn(limited)) as found:
+    async with road(tmp_path, website=in_turn(limited)) as found:
         await found.receive()
         await until(lambda: found.worker.open == 1)
         await found.receive(id="2", incident="i2")
         await until(lambda: len(found.said("facebook-leer")) == 2)
-        found.push(timedelta(seconds=60))
+        found.push(timedelta(seconds=59))
         await asyncio.sleep(0.02)
         assert len(found.said("website")) == 1
-        watch[0] = 60.0
-        found.push(timedelta(0))
+        found.push(timedelta(seconds=1))
         await found.quiet()
         assert len(found.said("website")) == 3
+
+
+async def test_nobody_asks_a_provider_before_its_time(tmp_path: Path) -> None:
+    """However much waits for a credential, and however often the worker wakes, none of it is looked at before its time."""
+    looks: list[float] = []
+    many = tuple(channel(f"many-{n}", origin="one", credential="one") for n in range(50))
+    async with road(tmp_path, deployment(channels=many)) as found:
+        found.permits.monotonic = lambda: looks.append(1) or found.clock.now().timestamp()
+        found.permits.hold(many[0], 60)
+        await found.receive()
+        await asyncio.sleep(0.02)
+        before = len(looks)
+        for _ in range(10):
+            found.push(timedelta(seconds=1))
+            await asyncio.sleep(0.001)
+        assert (len(looks), found.worker.open) == (before, 50)
+        found.push(timedelta(seconds=50))
+        await found.quiet()
+        assert set((await found.states()).values()) == {"accepted"}
 
 
 async def test_retries_wait_for_their_time(tmp_path: Path) -> None:
     """A delivery is not tried again before it is due."""
     later = Outcome(result=Result.TEMPORARY, reason=Reason.SERVER_ERROR, retry_after=timedelta(seconds=30))
-    async with road(tmp_path, permits=Permits(monotonic=lambda: 0.0), website=in_turn(later)) as found:
+    async with road(tmp_path, website=in_turn(later)) as found:
         await found.receive()
         await until(lambda: found.worker.open == 1)
-        found.permits._wait_until.clear()
         found.push(timedelta(seconds=29.9))
         await asyncio.sleep(0.02)
         assert len(found.said("website")) == 1
@@ -236,8 +286,54 @@ async def test_what_drain_cuts_off_stays_under_way(tmp_path: Path) -> None:
         await found.receive()
         await until(lambda: gate.inside == 1 and found.worker.open == 1)
         await found.worker.drain(0.01)
-        await found.quiet()
+        assert found.worker.open == 0
         assert (await found.states())["website"] == "sending"
+
+
+async def test_draining_waits_for_what_is_being_journaled(tmp_path: Path) -> None:
+    """An attempt that is being journaled when the word to stop comes still starts, and gets its time to end."""
+    async with road(tmp_path, working=False) as found:
+        sent = alert("website", "facebook-leer")
+        await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
+        await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
+        found.worker.enqueue(outgoing(sent))
+        found.journal.opened.clear()
+        task = asyncio.create_task(found.worker.run(found.pipeline, found.recovery))
+        await until(lambda: found.journal.waiting == 1)
+        draining = asyncio.create_task(found.worker.drain(1))
+        await asyncio.sleep(0.01)
+        found.journal.open()
+        await draining
+        assert set((await found.states()).values()) == {"accepted"}
+        task.cancel()
+
+
+async def test_after_draining_nothing_leaves(tmp_path: Path) -> None:
+    """What comes in after the word to stop is on disk, and is the next start's to send."""
+    async with road(tmp_path) as found:
+        await found.worker.drain(1)
+        await found.receive()
+        await asyncio.sleep(0.01)
+        assert await found.states() == dict.fromkeys(LEER, "queued")
+        assert not any(found.said(name) for name in LEER)
+
+
+async def test_permits_that_go_back_let_others_go(tmp_path: Path) -> None:
+    """Where a later text took the lane but could not be written, the earlier one that waited behind it goes on."""
+    async with road(tmp_path, website=in_turn(TEMPORARY)) as found:
+        await found.receive()
+        await until(lambda: found.worker.open == 1 and not found.permits._lanes)
+        found.journal.opened.clear()
+        update = Speak(person="anna", incident=IncidentId("i1"), purpose=Purpose.UPDATE, key="k")
+        speaking = asyncio.create_task(found.pipeline.command(update))
+        await until(lambda: found.journal.waiting == 1)
+        found.push(timedelta(seconds=1))
+        await until(lambda: any(found.worker._parked.values()))
+        found.journal.open(refusals=1)
+        with pytest.raises(JournalBusy):
+            await speaking
+        await found.quiet()
+        assert await found.states() == dict.fromkeys(LEER, "accepted")
 
 
 @pytest.mark.parametrize("channels", [1, 450])
