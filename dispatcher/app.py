@@ -23,7 +23,7 @@ from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
 from dispatcher.feed import Feed, MqttStatus
 from dispatcher.intake.mqtt import MqttIntake
-from dispatcher.journal import store
+from dispatcher.journal import queries, store
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.launch import Launch
@@ -114,10 +114,11 @@ async def build(
         tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
+        before = await journal.read(queries.last_seq)
         worker.enqueue(await recovery.run())
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
-        service.spawn(feed.run(journal), "feed")
+        service.spawn(feed.run(journal, before), "feed")  # what recovery decided is told as well
         service.spawn(pager.run(pipeline, journal), "pager")
         service.ready = True
         context = Context(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -65,6 +66,7 @@ class Decisions:
         return await self.journal.read(partial(queries.history, incident=incident))
 
     def _composed(self, command: Speak, playbook: Playbook, history: IncidentHistory) -> Alert:
+        history = replace(history, facts=_public(history, playbook, command.name))
         speech = follow_up(
             command.purpose, playbook, history, place=command.place, facts=command.facts, name=command.name
         )
@@ -85,7 +87,7 @@ class Decisions:
         if command.name and command.name not in playbook.updates:
             raise Invalid(f"playbook {playbook.id} has no update {command.name!r}", "name")
         missing = [name for name, spec in playbook.fact_specs(command.name).items()
-                   if spec.required and name not in {**history.facts, **command.facts}]  # fmt: skip
+                   if spec.required and name not in {**_public(history, playbook, command.name), **command.facts}]  # fmt: skip
         if missing:
             raise Invalid(f"the text needs {', '.join(missing)}", "facts")
         return playbook
@@ -96,7 +98,9 @@ class Decisions:
         with self.launch.boarding([alert]) as boarding:
 
             def unit(connection: Connection) -> None:
-                changes = {"open": False} if alert.purpose.ends else {}
+                changes: dict[str, Any] = (
+                    {"open": False} if alert.purpose.ends else {} if alert.held else {"place": alert.place}
+                )
                 store.bump_incident(connection, alert.incident, history.revision, now, **changes)
                 store.write_alert(connection, boarding.alerts[0], released_at=None if alert.held else now)
                 store.write_release(connection, alert.id, person, "release", now)
@@ -183,6 +187,8 @@ class Decisions:
             raise Conflict(f"channel {delivery.channel} is not configured any more")
         if self.fence.stops(delivery):
             raise Conflict(f"the incident of {delivery.id} has ended: its text may not leave any more")
+        if await self.journal.read(partial(queries.is_overtaken, delivery=delivery)):
+            raise Conflict(f"a later word went out on {delivery.channel}: say an update instead")
         alert, now = (await self._record(delivery.alert)).alert, self.clock.now()
         again = replace(delivery, released_at=now, due_at=now, deadline_at=alert.deadline(now))
         return again.move(DeliveryState.QUEUED)
@@ -198,6 +204,12 @@ def _key(command: Speak) -> str:
     return f"{OPERATOR}{command.person}/{command.key}"
 
 
+def _public(history: IncidentHistory, playbook: Playbook, name: str) -> dict[str, Any]:
+    """Facts that a later text inherits: what a machine said in confidence goes out only where a person says it anew."""
+    specs = playbook.fact_specs(name)
+    return {fact: value for fact, value in history.facts.items() if fact in specs and specs[fact].public}
+
+
 def _confirmed(delivery: Delivery, command: Confirm) -> Delivery:
     if delivery.state is not DeliveryState.BY_HAND:
         raise Conflict(f"delivery {delivery.id} is {delivery.state}: nothing to confirm")
@@ -210,6 +222,8 @@ def _still_apt(alert: Alert, history: IncidentHistory, now: datetime) -> None:
         raise Conflict("its time is over: say it anew")
     if not history.open:
         raise Conflict(f"incident {alert.incident} has ended: nothing of it can be released any more")
+    if not alert.purpose.ends and now - alert.created_at > alert.deliver_within:
+        raise Conflict("the times in its text are over: say it anew")
     missed = history.carriers - {planned.channel for planned in alert.plan}
     if missed and alert.purpose.ends:
         raise Conflict(f"{', '.join(sorted(missed))} carried the alert meanwhile: say the {alert.purpose} anew instead")

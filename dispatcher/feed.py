@@ -34,9 +34,9 @@ class Feed:
         """Something was committed."""
         self._wake.set()
 
-    async def run(self, journal: Journal) -> None:
-        """Hand on what is new from now on, until cancelled."""
-        seq = await journal.read(queries.last_seq)
+    async def run(self, journal: Journal, after: int | None = None) -> None:
+        """Hand on what came ``after`` that fact, or what is new from now on, until cancelled."""
+        seq = await journal.read(queries.last_seq) if after is None else after
         while True:
             await self._wake.wait()
             self._wake.clear()

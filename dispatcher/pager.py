@@ -12,8 +12,12 @@ from dispatcher.journal.base import Journal
 from dispatcher.journal.queries import Fact
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.delivery import AlertId
+from dispatcher.model.errors import JournalBusy
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.compose import Cause, Page
+from dispatcher.telemetry import logger
+
+log = logger("pager")
 
 GATHER_SECONDS = 1.0
 MOST_NAMED = 20
@@ -57,11 +61,19 @@ class Pager:
             self._wake.clear()
             waiting, self._waiting = self._waiting, defaultdict(list)
             for (alert, cause), names in waiting.items():
-                record = await journal.read(partial(queries.alert_record, alert=alert))
-                if record is not None and record.alert.purpose is not Purpose.PAGE:
-                    await self._page(road, record.alert, cause, names)
+                try:
+                    await self._page(road, journal, alert, cause, names)
+                except JournalBusy as error:  # the next round tries again
+                    log.warning("page_waits", alert=alert, cause=cause, error=str(error))
+                    self._waiting[alert, cause] += names
+                    self._wake.set()
 
-    async def _page(self, road: Pipeline, alert: Alert, cause: Cause, names: list[str]) -> None:
+    async def _page(self, road: Pipeline, journal: Journal, wanted: AlertId, cause: Cause, names: list[str]) -> None:
+        record = await journal.read(partial(queries.alert_record, alert=wanted))
+        if record is not None and record.alert.purpose is not Purpose.PAGE:
+            await self._tell(road, record.alert, cause, names)
+
+    async def _tell(self, road: Pipeline, alert: Alert, cause: Cause, names: list[str]) -> None:
         named = sorted(set(names))
         more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
         about = f"{alert.purpose} {alert.code} of incident {alert.incident}, {alert.place}"

@@ -107,13 +107,15 @@ class Credential(Strict):
 
     @property
     def label(self) -> str:
-        """Its name for limits and logs: given, or taken from the reference; never the value."""
-        return self.name or (self.token_file.name if self.token_file else str(self.token_env))
+        """Its name for limits and logs: given, or the whole reference, for many secrets are files named alike; never the value."""
+        return self.name or str(self.token_file or self.token_env)
 
     def reveal(self) -> str:
-        """The secret itself; raises `OSError` or `KeyError` where it cannot be read."""
-        value = self.token_file.read_text() if self.token_file else os.environ[str(self.token_env)]
-        return value.strip()
+        """The secret itself; raises `OSError`, `KeyError` or `ValueError` where there is none to read."""
+        value = (self.token_file.read_text() if self.token_file else os.environ[str(self.token_env)]).strip()
+        if not value:
+            raise ValueError("the secret is empty")
+        return value
 
 
 class ChannelSettings(Strict):

@@ -82,8 +82,8 @@ async def trigger(call: Call[Trigger]) -> web.Response:
 def idempotency_key(call: Call[Any]) -> str:
     """What makes a repeat harmless: the client's Idempotency-Key, or a new one; raises `Invalid` beyond 200 characters."""
     key: str = call.request.headers.get("Idempotency-Key", "").strip() or str(uuid.uuid4())
-    if len(key) > 200:
-        raise Invalid("at most 200 characters", "Idempotency-Key")
+    if len(key) > 200 or not key.isprintable():
+        raise Invalid("at most 200 printable characters", "Idempotency-Key")
     return key
 
 

@@ -103,7 +103,7 @@ class TokensFile(Strict):
 
 def sha256(secret: str) -> str:
     """The digest that a secret is known by."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
 class Tokens:

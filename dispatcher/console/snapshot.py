@@ -15,14 +15,14 @@ from dispatcher.model.alert import Alert, post_for
 from dispatcher.model.delivery import Delivery, DeliveryState
 from dispatcher.model.deployment import Deployment
 
-INCIDENTS, HELD, BY_HAND, REST = 50, 20, 100, 20
+INCIDENTS, HELD, BY_HAND, REST = 50, 100, 100, 20
 
 
 def snapshot(
     connection: Connection, deployment: Deployment, ready: Mapping[str, bool], problems: list[str]
 ) -> dict[str, Any]:
     """One consistent look at the journal; ``seq`` says how far it goes."""
-    held = queries.alert_records(connection, state="held", limit=HELD)
+    held = queries.alert_records(connection, state="held", limit=HELD, oldest=True)
     by_hand = queries.deliveries(connection, state=DeliveryState.BY_HAND, limit=BY_HAND)
     return {
         "seq": queries.last_seq(connection), "ready": ready, "problems": problems,

@@ -52,7 +52,8 @@ async def stream_facts(request: web.Request, hub: Hub, journal: Journal) -> web.
 
 async def _catch_up(last_id: str, journal: Journal) -> tuple[bytes, int]:
     """What the reader missed, and the number of the latest fact in it."""
-    if last_id.isascii() and last_id.isdigit():
+    last = await journal.read(queries.last_seq)
+    if last_id.isascii() and last_id.isdigit() and len(last_id) < 19 and int(last_id) <= last:
         seen = int(last_id)
         missed = await journal.read(partial(queries.facts_after, seq=seen, limit=MISSED + 1))
         if len(missed) <= MISSED:

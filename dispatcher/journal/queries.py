@@ -110,10 +110,12 @@ def alert_record(connection: Connection, alert: AlertId) -> AlertRecord | None:
 
 
 def alert_records(
-    connection: Connection, *, incident: IncidentId | None = None, state: str | None = None, limit: int = 100
-) -> list[AlertRecord]:
-    """Alerts, newest first."""
-    statement = select(t.alerts).order_by(t.alerts.c.created_at.desc()).limit(limit)
+    connection: Connection, *, incident: IncidentId | None = None, state: str | None = None, limit: int = 100,
+    oldest: bool = False,
+) -> list[AlertRecord]:  # fmt: skip
+    """Alerts, newest first, or ``oldest`` first."""
+    order = t.alerts.c.created_at.asc() if oldest else t.alerts.c.created_at.desc()
+    statement = select(t.alerts).order_by(order).limit(limit)
     if incident is not None:
         statement = statement.where(t.alerts.c.incident == incident)
     if state is not None:
@@ -158,6 +160,14 @@ def delivery(connection: Connection, wanted: DeliveryId) -> Delivery | None:
     """One delivery, or None."""
     row = connection.execute(select(t.deliveries).where(t.deliveries.c.id == wanted)).first()
     return None if row is None else delivery_of(row)
+
+
+def is_overtaken(connection: Connection, delivery: Delivery) -> bool:
+    """Whether a later text of its incident went out, or may have, on the same channel."""
+    d = t.deliveries.c
+    lane = (d.incident == delivery.incident, d.channel == delivery.channel, d.revision > delivery.revision)
+    sent = d.state.in_([*CARRIED, *_MAYBE])
+    return connection.execute(select(d.id).where(*lane, sent).limit(1)).first() is not None
 
 
 def deliveries(

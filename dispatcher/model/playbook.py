@@ -147,7 +147,7 @@ class Playbook(Strict):
     severity: Severity = Severity.SEVERE
     release: Release | Mapping[Severity, Release] = Release.ONE_PERSON
     deliver_within: Span = timedelta(minutes=20)
-    next_update: Span | None = timedelta(minutes=30)
+    next_update: Span = timedelta(minutes=30)
     facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
     channels: ChannelRule = ChannelRule()
     languages: tuple[Language, ...] = Field(default=("de", "en"), min_length=1)

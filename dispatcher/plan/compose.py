@@ -17,7 +17,7 @@ from dispatcher.model.cap import MsgType, Realm, RegionId, Severity, Status
 from dispatcher.model.channel import ChannelProfile
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.incident import IncidentEvent, IncidentHistory
+from dispatcher.model.incident import MAX_PLACE, IncidentEvent, IncidentHistory
 from dispatcher.model.playbook import ChannelRule, Playbook, PlaybookId
 from dispatcher.plan.match import Verdict, match, speaking
 from dispatcher.plan.policy import people_needed, person_of
@@ -39,6 +39,7 @@ class Cause(StrEnum):
     UNKNOWN_INCIDENT = "unknown_incident"
     STALE = "stale"
     HELD = "held"
+    WITHDRAWN = "withdrawn"
     DEGRADED = "degraded"
     FAILED = "failed"
     EXPIRED = "expired"
@@ -62,6 +63,7 @@ _HEADLINES = {
     Cause.UNKNOWN_INCIDENT: "Meldung zu unbekannter Lage / Word on an incident that is not open",
     Cause.STALE: "Ereignis zu alt, wartet auf Freigabe / An event is too old, it waits for release",
     Cause.HELD: "Freigabe nötig / An alert waits for release",
+    Cause.WITHDRAWN: "Quelle meldet Ende, bevor etwas hinausging / The source says it is over before anything went out",
     Cause.FAILED: "Nicht veröffentlicht / Not published, it will not be tried again",
     Cause.EXPIRED: "Zeit abgelaufen, nicht veröffentlicht / Its time ran out before it was published",
     Cause.BY_HAND: "Von Hand posten und bestätigen / Post by hand and confirm",
@@ -135,7 +137,8 @@ def _spoken(
         expires=None if speech.purpose.ends else event.expires,
     )  # fmt: skip
     if alert is None:
-        page = Page(Cause.NO_CHANNEL, (*_about(event), speech.reason))
+        cause = Cause.WITHDRAWN if event.msg_type is MsgType.CANCEL else Cause.NO_CHANNEL
+        page = Page(cause, (*_about(event), speech.reason))
         return replace(plan, pages=(*plan.pages, page), notes=(*plan.notes, *notes))
     pages = plan.pages
     if alert.held and not any(page.cause is Cause.STALE for page in pages):
@@ -277,11 +280,20 @@ def _status(deployment: Deployment) -> Status:
 
 def _occasion(speech: Speech, deployment: Deployment, now: datetime, code: str, *, public_only: bool) -> Occasion:
     return Occasion(
-        purpose=speech.purpose, playbook=speech.playbook, name=speech.name, place=speech.place,
+        purpose=speech.purpose, playbook=speech.playbook, name=speech.name, place=_where(speech, deployment),
         region_names=deployment.region_names(speech.regions), facts=speech.facts,
         now=now.astimezone(deployment.timezone), sender=deployment.sender, realm=deployment.realm, code=code,
         public_only=public_only,
     )  # fmt: skip
+
+
+def _where(speech: Speech, deployment: Deployment) -> str:
+    """The place with its region, where channels that serve several would leave readers asking which town is meant."""
+    names = deployment.region_names(speech.regions)
+    if not speech.place or len(deployment.regions) == 1 or any(name in speech.place for name in names):
+        return speech.place
+    where = f"{speech.place}, {', '.join(names)}"
+    return where if len(where) <= MAX_PLACE else speech.place
 
 
 def select_channels(speech: Speech, deployment: Deployment, history: IncidentHistory) -> tuple[ChannelProfile, ...]:

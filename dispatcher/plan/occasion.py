@@ -59,7 +59,7 @@ def voice_of(profile: ChannelProfile, playbook: Playbook | None = None) -> Voice
 def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[str, object]:
     """What templates may name, in one language, no longer than events may be; ``facts`` are already written out."""
     names, now, playbook = occasion.region_names, occasion.now, occasion.playbook
-    following = now.astimezone(UTC) + playbook.next_update if playbook.next_update else None
+    following = now.astimezone(UTC) + playbook.next_update
     return {
         **facts,
         "place": clean(occasion.place, MAX_PLACE) or place_of(names, language, MAX_PLACE),
@@ -67,7 +67,7 @@ def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[
         "region_names": names[:MAX_LIST],
         "time": f"{now:%H:%M}",
         "date": f"{now:%d.%m.%Y}",
-        "next_update": f"{following.astimezone(now.tzinfo):%H:%M}" if following else "",
+        "next_update": f"{following.astimezone(now.tzinfo):%H:%M}",
         "sender": occasion.sender.name,
         "hotline": occasion.sender.hotline,
         "website": occasion.sender.website,

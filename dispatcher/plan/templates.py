@@ -88,8 +88,10 @@ def compile_template(source: str, allowed_names: frozenset[str]) -> Compiled:
         return Compiled(_ENVIRONMENT.from_string(tree))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateRefused(error.message or "not a template", error.lineno) from None
-    except RecursionError:
-        raise TemplateRefused("nested too deeply", 1) from None
+    except TemplateRefused:
+        raise
+    except (RecursionError, ValueError):  # the latter: a number of thousands of digits
+        raise TemplateRefused("nested too deeply, or a number that nobody needs", 1) from None
 
 
 def tidy(text: str) -> str:

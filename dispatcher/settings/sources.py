@@ -47,6 +47,8 @@ def complaint(reveal: Callable[[], str]) -> str:
         return f"the secret {error.filename} cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         return "the secret cannot be read: not UTF-8"
+    except ValueError as error:
+        return str(error)
     except KeyError as error:
         return f"the secret cannot be read: no environment variable {error}"
     return ""

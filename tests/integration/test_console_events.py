@@ -177,7 +177,7 @@ async def test_a_preview_shows_and_sends_nothing(tmp_path: Path) -> None:
     async with control_room(tmp_path) as room:
         seen = await room.post("playbooks/bomb/preview", {"place": "Bahnhof", "regions": ["leer"]})
         [text] = seen["texts"]
-        assert "Meiden Sie Bahnhof." in text["body"]
+        assert "Meiden Sie Bahnhof, Leer." in text["body"]
         assert {use["channel"] for use in text["channels"]} == {WEBSITE, MESSENGER}
         assert {(use["length"], use["limit"], use["unit"]) for use in text["channels"]} == {
             (len(text["body"]), 4_000, "characters")

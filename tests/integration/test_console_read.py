@@ -44,7 +44,7 @@ async def test_an_alert_is_shown_as_it_would_be_released(tmp_path: Path) -> None
         alert = await held(room)
         found = await room.get(f"alerts/{alert['id']}")
         assert (found["state"], found["people"], found["released_by"]) == ("held", 2, [])
-        assert "Meiden Sie Bahnhof." in found["texts"][0]["body"]
+        assert "Meiden Sie Bahnhof, Leer." in found["texts"][0]["body"]
         assert {one["channel"] for one in found["plan"]} == {WEBSITE, MESSENGER}
         waiting = await room.until(f"alerts/{alert['id']}", lambda one: len(one["deliveries"]) == 2)
         assert {one["state"] for one in waiting["deliveries"]} == {"held"}
@@ -153,7 +153,7 @@ async def test_one_snapshot_has_everything_the_page_shows(tmp_path: Path) -> Non
         await room.ask("POST", "/api/v1/events", data=b"no event", as_=SOURCE_TOKEN)
         found = await room.until("snapshot", lambda data: data["pages"])
         assert len(found["incidents"]) == 2
-        assert "Meiden Sie Bahnhof." in found["held"][0]["texts"][0]["body"]
+        assert "Meiden Sie Bahnhof, Leer." in found["held"][0]["texts"][0]["body"]
         assert room.channels[MESSENGER].posts[0].text.body == found["by_hand"][0]["body"]
         assert [letter["payload"] for letter in found["letters"]] == ["no event"]
         assert found["ready"] == {"journal": True, "broker": True}

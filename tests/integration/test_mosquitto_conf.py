@@ -22,7 +22,7 @@ def _returning(broker: Mosquitto) -> aiomqtt.Client:
 
 async def _publish(broker: Mosquitto, count: int, size: int = 1) -> None:
     """Publish at QoS 1, 0 to ``count`` - 1 at the head of ``size`` bytes; every message is acknowledged on return."""
-    async with broker.client(max_concurrent_outgoing_calls=count) as client:
+    async with broker.client(max_concurrent_outgoing_calls=count, timeout=60) as client:
         numbers = (str(number).ljust(size) for number in range(count))
         await asyncio.gather(*(client.publish(TOPIC, number, qos=1) for number in numbers))
 
@@ -35,7 +35,7 @@ async def _leave_session(broker: Mosquitto) -> None:
 async def _collect(broker: Mosquitto, count: int) -> set[int]:
     """The first ``count`` different numbers that waited for us."""
     seen: set[int] = set()
-    async with asyncio.timeout(20), _returning(broker) as client:
+    async with asyncio.timeout(60), _returning(broker) as client:
         async for message in client.messages:
             seen.add(int(message.payload))
             if len(seen) == count:

@@ -172,7 +172,7 @@ def test_an_end_goes_exactly_where_something_may_stand() -> None:
 def test_a_cancel_where_nothing_was_said_pages() -> None:
     """Where no channel carried anything, a machine's cancel has nothing to say and a person is told."""
     plan = planned(event(msg_type="cancel"), history(website=WAITING))
-    assert (plan.alert, plan.open, causes(plan)) == (None, True, ["no_channel"])
+    assert (plan.alert, plan.open, causes(plan)) == (None, True, ["withdrawn"])
 
 
 @pytest.mark.parametrize(("sent", "held"), [(FAR_TOO_OLD, True), ((NOW - timedelta(minutes=10)).isoformat(), False)])

@@ -30,7 +30,7 @@ from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Post, Purpose
 from dispatcher.model.command import Resend, Speak
 from dispatcher.model.delivery import DeliveryId, DeliveryState, IncidentId, Outcome, Reason, Result
-from dispatcher.model.errors import JournalBusy
+from dispatcher.model.errors import Conflict, JournalBusy
 from dispatcher.permits import Permits
 
 ACCEPTED = Outcome(result=Result.ACCEPTED)
@@ -104,22 +104,21 @@ async def test_what_waits_for_its_lane_expires_there(tmp_path: Path) -> None:
         await found.quiet()
 
 
-async def test_what_waits_behind_an_expired_text_goes_on(tmp_path: Path) -> None:
-    """What a person sends again waits for the newer text on its lane, and goes when that one's time is over."""
-    gate = Gate(replace(TEMPORARY, retry_after=timedelta(minutes=1)))
+async def test_an_old_text_is_not_sent_again_behind_a_newer_one(tmp_path: Path) -> None:
+    """What failed is not sent again by a person once a later word of its incident is on its way there."""
+    gate = Gate()
     async with road(tmp_path, website=in_turn(PERMANENT)) as found:
         await found.receive()
         await found.quiet()
         found.fakes["website"].handler = gate
-        await found.receive(id="2", msg_type="update", expires=moment(2).isoformat())
+        await found.receive(id="2", msg_type="update")
         await until(lambda: gate.inside == 1)
         (older, _) = await found.deliveries(channel="website")
-        await found.pipeline.command(Resend(person="anna", delivery=older.id))
+        with pytest.raises(Conflict, match="a later word went out on website"):
+            await found.pipeline.command(Resend(person="anna", delivery=older.id))
         gate.opened.set()
-        await until(lambda: not found.permits._lanes)
-        found.push(timedelta(minutes=3))
         await found.quiet()
-        assert [d.state for d in await found.deliveries(channel="website")] == ["accepted", "expired"]
+        assert [d.state for d in await found.deliveries(channel="website")] == ["failed", "accepted"]
 
 
 async def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ export const CAUSES = {
   nothing_matched: "Kein Einsatzplan passt", no_channel: "Kein Kanal ist zuständig", degraded: "Ein Text ist nur knapp",
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
   failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
-  in_doubt: "Unklar, ob veröffentlicht",
+  in_doubt: "Unklar, ob veröffentlicht", withdrawn: "Quelle meldet Ende, bevor etwas hinausging",
 };
 
 export const SEVERITIES = { extreme: "extrem", severe: "schwer", moderate: "mittel", minor: "gering", unknown: "unbekannt" };

@@ -1,0 +1,66 @@
+"""What people decide late: old times, old texts and confidential facts do not slip out with a later press of a button."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from house import deployment, playbook, road, speak, until
+
+from dispatcher.journal.queries import Fact
+from dispatcher.model.alert import Purpose
+from dispatcher.model.command import Release
+from dispatcher.model.errors import Conflict, JournalBusy
+from dispatcher.pager import Pager
+from dispatcher.plan.compose import Cause, Page
+
+
+async def test_an_alert_held_for_too_long_is_not_released(tmp_path: Path) -> None:
+    """A release after the alert's own time would publish times that are long over: it is refused."""
+    async with road(tmp_path, deployment(playbook(release="one_person"))) as found:
+        await found.receive()
+        alert, digest = await found.held()
+        found.push(timedelta(hours=26))
+        with pytest.raises(Conflict, match="times in its text are over"):
+            await found.pipeline.command(Release(person="anna", alert=alert, digest=digest))
+
+
+async def test_what_a_machine_said_in_confidence_stays_with_us(tmp_path: Path) -> None:
+    """A later text by a person does not inherit a fact that is not public; what the person says anew goes out."""
+    text = {"headline": "Lage", "long": "Tor {{ gate }}, Opfer {{ victim }}.", "short": "{{ gate }} {{ victim }}"}
+    facts = {"gate": {"sample": "Nord", "public": True}, "victim": {"sample": "X"}}
+    updates = {"more": {"title": "x", "texts": {"de": text}}}
+    async with road(tmp_path, deployment(playbook(facts=facts, updates=updates))) as found:
+        await found.receive(facts={"gate": "Süd", "victim": "Zimmer 12"})
+        await found.quiet()
+        await found.pipeline.command(speak(Purpose.UPDATE, name="more"))
+        await found.quiet()
+        said = found.fakes["website"].posts[-1].text.body
+
+    assert "Tor Süd" in said
+    assert "Zimmer 12" not in said
+
+
+async def test_a_page_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    """A busy journal delays a page; it neither loses it nor ends the pager."""
+    async with road(tmp_path, deployment(playbook(release="one_person"))) as found:
+        await found.receive()
+        refusals = [JournalBusy("full"), JournalBusy("full")]
+        paged: list[Page] = []
+
+        class Road:
+            async def page(self, page: Page, raw: bytes, key: str) -> None:
+                if refusals:
+                    raise refusals.pop()
+                paged.append(page)
+
+        pager = Pager()
+        running = asyncio.create_task(pager.run(Road(), found.journal))
+        alert, _ = await found.held()
+        await pager([Fact(1, found.clock.now(), "delivery.failed", f"{alert}:website", {})])
+        await until(lambda: bool(paged))
+        running.cancel()
+
+    assert [page.cause for page in paged] == [Cause.FAILED]
