@@ -98,6 +98,7 @@ class Decisions:
         with self.launch.boarding([alert]) as boarding:
 
             def unit(connection: Connection) -> None:
+                """What is written together."""
                 changes: dict[str, Any] = (
                     {"open": False} if alert.purpose.ends else {} if alert.held else {"place": alert.place}
                 )
@@ -144,6 +145,7 @@ class Decisions:
         ends = alert.purpose.ends and enough
 
         def unit(connection: Connection) -> None:
+            """What is written together."""
             store.write_release(connection, alert.id, command.person, "release", now, digest=command.digest)
             if enough:
                 store.release_alert(connection, alert, now)

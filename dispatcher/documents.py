@@ -98,10 +98,12 @@ class _Reader:
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
 
     def refusal(self, event: Event | None, path: Path, message: str, remedy: str) -> ConfigurationError:
+        """The error that names this event's line."""
         line = event.start_mark.line + 1 if event else None
         return ConfigurationError([Problem(self.file, line, ".".join(str(s) for s in path), message, remedy)])
 
     def document(self) -> dict[str, Any]:
+        """The whole text as one document."""
         next(self.events)  # the stream's start
         if isinstance(event := next(self.events), DocumentStartEvent):
             event = next(self.events)

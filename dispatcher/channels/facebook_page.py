@@ -60,19 +60,24 @@ class _Page(Channel):
         self._api, self._page = api, page
 
     async def send(self, post: Post) -> Outcome:
+        """``POST /{page-id}/feed``."""
         return await self._api.create(f"/{self._page}/feed", {"message": post.text.body}, _posted)
 
     async def edit(self, post: Post) -> Outcome:
+        """``POST /{page_post_id}`` with the new message; only this app's own posts."""
         return await self._api.repeat("POST", f"/{segment(post.target)}", _done, {"message": post.text.body})
 
     async def delete(self, post: Post) -> Outcome:
+        """``DELETE /{page_post_id}``."""
         return await self._api.repeat("DELETE", f"/{segment(post.target)}", _done)
 
     async def find(self, post: Post) -> Outcome:
+        """``GET /{page-id}/feed``: the newest posts, searched for our code."""
         path = f"/{self._page}/feed?fields=id,message,created_time&limit=25"
         return await self._api.repeat("GET", path, lambda answer: _found(answer, post.code))
 
     async def probe(self) -> Outcome:
+        """``GET /me`` with the page's token, which answers with the page itself."""
         return await self._api.repeat("GET", "/me?fields=id,name", self._ready)
 
     def _ready(self, answer: Answer) -> Outcome:

@@ -143,6 +143,7 @@ class _Request(aiohttp.ClientRequest):
     """aiohttp's request, noting its departure right before the head is written."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Leave first: what the fence stops has written nothing."""
         leave()
         return await super().send(conn)
 

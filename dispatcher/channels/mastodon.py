@@ -53,16 +53,20 @@ class _Mastodon(Channel):
         self._api = api
 
     async def send(self, post: Post) -> Outcome:
+        """``POST /api/v1/statuses`` with the post's key as ``Idempotency-Key``."""
         status = {**_status(post), "visibility": "public"}
         return await self._api.create("/api/v1/statuses", status, _posted, {"Idempotency-Key": post.key})
 
     async def edit(self, post: Post) -> Outcome:
+        """``PUT /api/v1/statuses/{id}`` with the whole new content."""
         return await self._api.repeat("PUT", f"/api/v1/statuses/{segment(post.target)}", _posted, _status(post))
 
     async def delete(self, post: Post) -> Outcome:
+        """``DELETE /api/v1/statuses/{id}``; what is gone already counts as done."""
         return await self._api.repeat("DELETE", f"/api/v1/statuses/{segment(post.target)}", _deleted)
 
     async def find(self, post: Post) -> Outcome:
+        """``GET /api/v1/accounts/{id}/statuses``: our newest, searched for our code."""
         account = await self.probe()
         if account.result is not Result.READY:
             return account
@@ -70,6 +74,7 @@ class _Mastodon(Channel):
         return await self._api.repeat("GET", path, lambda answer: _found(answer, post.code))
 
     async def probe(self) -> Outcome:
+        """``GET /api/v1/accounts/verify_credentials``."""
         return await self._api.repeat("GET", "/api/v1/accounts/verify_credentials", _ready)
 
 

@@ -70,20 +70,25 @@ class _Topic(Channel):
         self._api, self._topic = api, topic
 
     async def send(self, post: Post) -> Outcome:
+        """``POST`` to the server's root, with the topic in the body."""
         return await self._api.create("/", {**self._message(post), "sequence_id": post.key}, _published)
 
     async def edit(self, post: Post) -> Outcome:
+        """Publish again under the same ``sequence_id``, which replaces the notification."""
         return await self._api.repeat("POST", "/", _published, {**self._message(post), "sequence_id": post.target})
 
     async def delete(self, post: Post) -> Outcome:
+        """``DELETE /{topic}/{sequence_id}``."""
         return await self._api.repeat("DELETE", f"/{self._topic}/{segment(post.target)}", _published)
 
     async def find(self, post: Post) -> Outcome:
+        """``GET /{topic}/json?poll=1``: what the server still keeps, searched for our code."""
         since = int((post.created_at - _LOOK_BACK).timestamp())
         path = f"/{self._topic}/json?poll=1&since={since}"
         return await self._api.repeat("GET", path, lambda answer: _found(answer, post.code))
 
     async def probe(self) -> Outcome:
+        """``GET /{topic}/auth``: whether the token may read the topic."""
         health = await self._api.repeat("GET", "/v1/health", _healthy)
         if health.result is not Result.READY:
             return health

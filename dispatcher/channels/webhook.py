@@ -93,12 +93,15 @@ class _Webhook(Channel):
         self._http, self._url, self._key = http, url, key
 
     async def send(self, post: Post) -> Outcome:
+        """An event that says something new, corrects or cancels, by the post's purpose."""
         return await self._deliver(post, _TYPES[post.purpose.msg_type])
 
     async def edit(self, post: Post) -> Outcome:
+        """An ``alert.corrected`` event that names the first."""
         return await self._deliver(post, "alert.corrected")
 
     async def delete(self, post: Post) -> Outcome:
+        """An ``alert.retracted`` event that names the first."""
         return await self._deliver(post, "alert.retracted")
 
     async def _deliver(self, post: Post, type_: str) -> Outcome:

@@ -74,6 +74,7 @@ class _ByHand(Channel):
         self._invite_url = invite_url
 
     async def send(self, post: Post) -> Outcome:
+        """A task for a person: nothing leaves from here."""
         detail = f"post the text with {post.code} in the WhatsApp app, then confirm here"
         return Outcome(result=Result.BY_HAND, detail=detail, url=self._invite_url)
 
@@ -84,24 +85,29 @@ class _Waha(Channel):
         self._chat = f"/api/{settings.session}/chats/{segment(settings.chat_id)}/messages"
 
     async def send(self, post: Post) -> Outcome:
+        """``POST /api/sendText``."""
         to = {"session": self._settings.session, "chatId": self._settings.chat_id}
         return await self._api.create("/api/sendText", {**to, "text": post.text.body}, _posted)
 
     async def edit(self, post: Post) -> Outcome:
+        """``PUT /api/{session}/chats/{chatId}/messages/{messageId}``."""
         path = f"{self._chat}/{segment(post.target)}"
         return await self._api.repeat("PUT", path, _done, {"text": post.text.body})
 
     async def delete(self, post: Post) -> Outcome:
+        """``DELETE`` of the message, believed only when it cannot be read back."""
         deleted = await self._api.repeat("DELETE", f"{self._chat}/{segment(post.target)}", _done)
         if deleted.result is not Result.ACCEPTED:
             return deleted
         return await self._api.repeat("GET", self._list(), partial(_gone, target=post.target))
 
     async def find(self, post: Post) -> Outcome:
+        """``GET /api/{session}/chats/{chatId}/messages``: our newest, searched for our code."""
         since = int((post.created_at - _LOOK_BACK).timestamp())
         return await self._api.repeat("GET", self._list(since), partial(_found, code=post.code))
 
     async def probe(self) -> Outcome:
+        """``GET /api/sessions/{session}``: only a session that works can post."""
         return await self._api.repeat("GET", f"/api/sessions/{self._settings.session}", _ready)
 
     def _list(self, since: int = 0) -> str:

@@ -95,6 +95,7 @@ class Routes:
         method, _, path = where.partition(" ")
 
         def keep(handler: Callable[[Call[S]], Answer]) -> Callable[[Call[S]], Answer]:
+            """Put the handler into the table and give it back unchanged."""
             self._table.append(Route(method, path, role, reads, handler))
             return handler
 

@@ -23,6 +23,7 @@ def facts_to_hub(hub: Hub) -> Callable[[Sequence[Fact]], Awaitable[None]]:
     """A sink for the feed of facts that publishes each to ``hub``'s readers."""
 
     async def sink(facts: Sequence[Fact]) -> None:
+        """Publish each fact under its own number."""
         for fact in facts:
             hub.publish(fact_view(fact), id=str(fact.seq))
 

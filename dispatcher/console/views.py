@@ -123,6 +123,7 @@ def updates_view(playbook: Playbook) -> list[dict[str, Any]]:
 
 def _facts_view(specs: Any) -> list[dict[str, Any]]:
     def one(name: str, spec: FactSpec) -> dict[str, Any]:
+        """A fact as the page asks a person for it."""
         return {"name": name, **spec.model_dump()}
 
     return [one(name, spec) for name, spec in specs.items()]

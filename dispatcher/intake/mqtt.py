@@ -128,6 +128,7 @@ class _Window:
         self.arrivals.append(arrival)
 
         def ack() -> None:
+            """Done; acknowledge every message up to the first that is not."""
             arrival.done = True
             while self.open and self.arrivals and self.arrivals[0].done:
                 first = self.arrivals.popleft()

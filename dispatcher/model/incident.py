@@ -166,6 +166,7 @@ class _Fields:
         self.data, self.warnings = data, list[str]()
 
     def required_text(self, name: str) -> str:
+        """1 to 200 characters; raises `Unreadable` where there is none."""
         value = self.data.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
             self.warnings.append(f"{name}: a number, taken as text")
@@ -175,6 +176,7 @@ class _Fields:
         return clean(value, 200)
 
     def optional_text(self, name: str, limit: int) -> str:
+        """At most ``limit`` characters, empty and warned about where it is odd."""
         value = self.data.get(name)
         if value is None:
             return ""
@@ -184,6 +186,7 @@ class _Fields:
         return text
 
     def choice(self, name: str, words: type[_E]) -> _E | None:
+        """One of ``words``, None where it is missing; raises `Unreadable` on any other."""
         value = self.data.get(name)
         if value is None:
             return None
@@ -193,6 +196,7 @@ class _Fields:
             raise Unreadable(f"{_short(value)} is none of {', '.join(words)}", name) from None
 
     def lenient_choice(self, name: str, words: type[_E]) -> _E | None:
+        """One of ``words``; anything else is warned about and counts as not said."""
         try:
             return self.choice(name, words)
         except Unreadable as error:
@@ -200,6 +204,7 @@ class _Fields:
             return None
 
     def moment(self, name: str) -> datetime | None:
+        """A time with an offset; anything else is warned about and counts as not said."""
         value = self.data.get(name)
         if value is None:
             return None
@@ -213,10 +218,12 @@ class _Fields:
         return None
 
     def assume_sent(self, received_at: datetime) -> datetime:
+        """The time of receipt in place of a missing ``sent``, with a warning."""
         self.warnings.append("sent: missing, the time of receipt is taken")
         return received_at
 
     def integer(self, name: str) -> int | None:
+        """A whole number; anything else is warned about and left out."""
         value = self.data.get(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
@@ -224,6 +231,7 @@ class _Fields:
         return None
 
     def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts; anything else is warned about and left out."""
         value = self.data.get(name, [])
         if isinstance(value, list) and len(value) <= MAX_LIST and all(isinstance(item, str) for item in value):
             return tuple(clean(item, 200) for item in value)
@@ -231,6 +239,7 @@ class _Fields:
         return ()
 
     def facts(self) -> dict[str, Any]:
+        """Facts of sizes that this house carries; the others are warned about and left out."""
         value = self.data.get("facts") or {}
         if not isinstance(value, dict):
             self.warnings.append("facts: no object, left out")

@@ -86,11 +86,13 @@ class _Speaker:
         self.blocks: dict[tuple[Purpose, str, Form], Block] = {}
 
     def text_set(self, voice: Voice) -> TextSet:
+        """First, following and repeating text of one voice."""
         follow_up = self._said(voice, self._own(voice))
         first = self._said(voice, self._complete(voice)) if self.occasion.purpose is Purpose.UPDATE else follow_up
         return TextSet(first, follow_up, self._said(voice, self._complete(voice), repeated=True))
 
     def block(self, purpose: Purpose, language: str, form: Form) -> Block:
+        """One language's part in one form, rendered once."""
         key = (purpose, language, form)
         if key not in self.blocks:
             try:
@@ -179,6 +181,7 @@ def _forms(languages: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Form]]
 
 def _page(headline: str, said: str, voice: Voice, realm: Realm, code: str) -> TextSet:
     def text(*, repeated: bool) -> Text:
+        """The page, whole or with its raw text shortened to what fits."""
         marks = _marks(realm, voice.languages, repeated=repeated)
         missing = phrases(voice.languages[0]).missing
         body = _shortened(said, missing, voice.limit, lambda said: _dressed(said, code, realm, marks))

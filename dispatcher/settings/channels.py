@@ -74,6 +74,7 @@ class _Written:
     at: Path
 
     def mapping(self, *steps: str) -> dict[str, Any]:
+        """The entry as written."""
         value: Any = self.document.data
         for step in (*self.at, *steps):
             value = value[step]
@@ -82,9 +83,11 @@ class _Written:
         return value
 
     def problem(self, steps: Path, message: str, remedy: str) -> Problem:
+        """A problem at a place in this entry."""
         return self.document.problem((*self.at, *steps), message, remedy)
 
     def refusal(self, steps: Path, message: str, remedy: str) -> ConfigurationError:
+        """The error that leaves this entry out."""
         return ConfigurationError([self.problem(steps, message, remedy)])
 
     def flat(self) -> _Written:

@@ -26,6 +26,7 @@ class _Properties(BaseModel):
 
     @property
     def is_district(self) -> bool:
+        """Whether this feature is a district with a key and a name."""
         return self.kind in ("Landkreis", "Kreis")
 
 

@@ -78,15 +78,19 @@ class _Control:
         self._board, self._faults = state.board, state.faults
 
     async def posts(self, _request: web.Request) -> web.Response:
+        """Every post, in order of arrival."""
         return web.json_response(self._board.posts())
 
     async def requests(self, _request: web.Request) -> web.Response:
+        """How many requests each account has had."""
         return web.json_response(self._board.requests)
 
     async def unexpected(self, _request: web.Request) -> web.Response:
+        """Requests that no double answers."""
         return web.json_response(self._board.unexpected)
 
     async def switch_on(self, request: web.Request) -> web.Response:
+        """Let an account misbehave."""
         try:
             fault = Fault.model_validate_json(await request.read())
         except ValidationError as error:
@@ -95,12 +99,15 @@ class _Control:
         return web.json_response(fault.model_dump())
 
     async def switch_off(self, request: web.Request) -> web.Response:
+        """Let it behave again."""
         self._faults.clear(request.match_info["account"])
         return web.Response(status=204)
 
     async def surprise(self, request: web.Request) -> web.Response:
+        """Note a request that no double answers."""
         self._board.surprise(request.method, request.path)
         return web.json_response({"error": "no double answers this"}, status=404)
 
     async def close(self, _app: web.Application) -> None:
+        """End every open stream."""
         self._board.hub.close()

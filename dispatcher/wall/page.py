@@ -19,6 +19,7 @@ def routes(board: Board) -> Sequence[web.RouteDef]:
     """``/``, its few files, and ``/_wall/stream``, which feeds it."""
 
     async def stream(request: web.Request) -> web.StreamResponse:
+        """Posts as they come, after a snapshot."""
         return await sse_response(request, board.hub, lambda: _snapshot(board))
 
     files = {f"/_wall/static/{path.name}": path for path in _STATIC.iterdir() if path.suffix in _TYPES}
@@ -35,6 +36,7 @@ def _sender(path: Path) -> Any:
     body, kind = path.read_bytes(), _TYPES[path.suffix]
 
     async def send(_request: web.Request) -> web.Response:
+        """One file of the page."""
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=PAGE_HEADERS)
 
     return send

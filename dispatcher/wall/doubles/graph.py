@@ -72,6 +72,7 @@ class Graph(Double):
         page = request.match_info["page"]
 
         def take() -> web.Response:
+            """Put the post on the wall and answer as the Graph API does."""
             post = self.board.find(page, f"{page}_{request.match_info['post']}")
             if post is None:
                 return _error(100, "Object does not exist")

@@ -39,6 +39,7 @@ class Ntfy(Double):
         topic = request.match_info["topic"]
 
         def take() -> web.Response:
+            """Publish, or replace what has the same sequence id."""
             lines = [json.dumps(_message(post), ensure_ascii=False) + "\n" for post in self.board.of(topic)]
             return web.Response(text="".join(lines), content_type="application/x-ndjson")
 
@@ -49,6 +50,7 @@ class Ntfy(Double):
         topic, sequence = request.match_info["topic"], request.match_info["sequence"]
 
         def take() -> web.Response:
+            """Take the notification back."""
             post = self.board.by_key(topic, sequence)
             if post is not None:
                 self.board.delete(post)

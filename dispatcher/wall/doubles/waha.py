@@ -35,6 +35,7 @@ class Waha(Double):
         chat, text = str(data.get("chatId", "")), str(data.get("text", ""))
 
         def take() -> web.Response:
+            """Put the post on the wall and answer as WAHA does."""
             identifier = f"true_{chat}_{secrets.token_hex(10).upper()}"
             return web.json_response(_message(self.board.add(Service.WHATSAPP, chat, identifier, text)), status=201)
 
@@ -73,6 +74,7 @@ class Waha(Double):
         chat, identifier = request.match_info["chat"], request.match_info["id"]
 
         def take() -> web.Response:
+            """Replace or take back the post."""
             post = self.board.find(chat, identifier)
             if post is None:
                 return _error(500, "message not found")
