@@ -9,14 +9,15 @@ import hashlib
 import hmac
 import secrets
 import time
+import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dispatcher.documents import read_yaml, validated
 from dispatcher.model.errors import ConfigurationError
@@ -69,13 +70,18 @@ class Identity:
     source: str = ""
 
 
+def _tidy(name: str) -> str:
+    """``name`` with single spaces and composed letters, so that it compares as it reads."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
 class Entry(Strict):
     """One token of the file, by its SHA-256: a source's names the source, any other a person."""
 
     id: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     role: Role
-    person: str | None = None
+    person: Annotated[str, AfterValidator(_tidy)] | None = None
     source: str | None = None
     created_at: str = ""
 
@@ -99,6 +105,15 @@ class TokensFile(Strict):
     """The file of token hashes, as `dispatcher token create` writes it."""
 
     tokens: tuple[Entry, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> Self:
+        """Releases count persons: one human under two spellings would count twice."""
+        spellings: dict[str, str] = {}
+        for entry in self.tokens:
+            if entry.person and spellings.setdefault(entry.person.casefold(), entry.person) != entry.person:
+                raise ValueError(f"{entry.person!r} and {spellings[entry.person.casefold()]!r}: spell one person alike")
+        return self
 
 
 def sha256(secret: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dispatcher.console.auth import FAILURES, Entry, Identity, Role, Throttle, Tickets, Tokens, sha256
+from dispatcher.console.auth import FAILURES, Entry, Identity, Role, Throttle, Tickets, Tokens, TokensFile, sha256
 
 VIEWER, OPERATOR, SUPERVISOR, SOURCE = Role
 
@@ -129,3 +129,15 @@ def test_the_eleventh_failure_in_a_minute_is_too_many() -> None:
     assert not throttle.failed("10.0.0.2")
     now = 60.0
     assert not throttle.failed("10.0.0.1")
+
+
+def test_one_person_has_one_spelling() -> None:
+    """Releases count persons, so a second spelling of one name is refused, and odd white space is no second person."""
+    people = [{"id": f"t{n}", "sha256": "0" * 63 + str(n), "role": "operator"} for n in range(3)]
+    same = TokensFile.model_validate(
+        {"tokens": [people[0] | {"person": "Anna  B"}, people[1] | {"person": " Anna B "}]}
+    )
+
+    assert {entry.person for entry in same.tokens} == {"Anna B"}
+    with pytest.raises(ValueError, match="spell one person alike"):
+        TokensFile.model_validate({"tokens": [people[0] | {"person": "Anna"}, people[1] | {"person": "anna"}]})
