@@ -65,3 +65,18 @@ async def test_what_needs_a_person_pages_the_duty_team(world, daemon_of, mosquit
     assert "by-hand" in by_hand
     assert "Hafenstraße" in by_hand
     assert confirmed == 200
+
+
+async def test_a_machine_that_poses_as_a_person_is_paged(world, daemon_of, mosquitto):
+    """A topic named like an operator, or like nobody, starts nothing however it is matched, and the duty team hears of it."""
+    async with running_wall() as wall:
+        duty = {"kind": "ntfy", "realm": "exercise", "audience": "staff", "url": f"{wall.url}/ntfy/duty"}
+        async with daemon_of(world.channels(2) | {"duty": duty}) as daemon, mosquitto.client() as client:
+            for number, source in enumerate(("operator:chief", "operator:", "")):
+                payload = event(str(number), source=source, place=f"Tor {number}", playbooks=["amok"])
+                await client.publish(f"control-room/exercise/{source}/incidents", json.dumps(payload), qos=1)
+                await _paged(wall, [f"Tor {number}"])
+            incidents = daemon.rows("SELECT count(*) FROM incidents")
+
+    assert incidents == [(0,)]
+    assert world.arrivals == []
