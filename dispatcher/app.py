@@ -34,6 +34,7 @@ from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import Recovery
 from dispatcher.settings import Loaded
+from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 from dispatcher.web import Hub
 from dispatcher.worker import Worker
@@ -104,13 +105,14 @@ async def build(
         http = await stack.enter_async_context(http_client())
         channels = await connect_channels(stack, loaded.channels, http)
         permits, fence, steps = Permits(), Fence(), StepBatch(journal, clock)
-        worker = Worker(journal=journal, deployment=deployment, permits=permits, clock=clock)
-        launch = Launch(journal, permits, deployment.channels, worker)
+        setup = Setup(deployment, channels)
+        worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
+        launch = Launch(journal, permits, setup, worker)
         pipeline = Pipeline(
-            journal=journal, deployment=deployment, channels=channels, launch=launch, steps=steps, permits=permits,
-            fence=fence, clock=clock, rng=rng,
+            journal=journal, setup=setup, launch=launch, steps=steps, permits=permits, fence=fence, clock=clock,
+            rng=rng,
         )  # fmt: skip
-        recovery = Recovery(journal, deployment, steps, fence, clock, rng)
+        recovery = Recovery(journal, setup, steps, fence, clock, rng)
         tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
@@ -122,7 +124,7 @@ async def build(
         service.spawn(pager.run(pipeline, journal), "pager")
         service.ready = True
         context = Context(
-            pipeline=pipeline, journal=journal, deployment=deployment, hub=hub, tokens=tokens, tickets=tickets,
+            pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
             clock=clock, settings=loaded.console, ready=service.readiness, problems=(*loaded.problems, *loaded.warnings),
         )  # fmt: skip
         service.url = await serve_console(stack, context)

@@ -26,6 +26,7 @@ from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence
 from dispatcher.plan.compose import alert_id, compose, follow_up
 from dispatcher.plan.policy import OPERATOR
+from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
 log = logger("decisions")
@@ -36,10 +37,15 @@ class Decisions:
     """Carries out commands; the road calls it with the incident's lock held."""
 
     journal: Journal
-    deployment: Deployment
+    setup: Setup
     launch: Launch
     fence: Fence
     clock: Clock
+
+    @property
+    def deployment(self) -> Deployment:
+        """The one that plans are made with now."""
+        return self.setup.deployment
 
     async def incident_of(self, alert: AlertId) -> IncidentId:
         """The incident an alert belongs to; raises `NotFound`."""

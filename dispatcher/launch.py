@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +13,10 @@ from typing import Protocol
 from dispatcher.journal import store
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.model.alert import Alert
-from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Grant, Permits
+from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
 log = logger("launch")
@@ -66,11 +66,9 @@ class Boarding:
 class Launch:
     """Takes permits for a plan, writes its rows, hands it to the outbox."""
 
-    def __init__(
-        self, journal: Journal, permits: Permits, profiles: Mapping[ChannelId, ChannelProfile], outbox: Outbox
-    ) -> None:
-        """``profiles`` names the channels that permits are taken for."""
-        self._journal, self._permits, self._profiles, self._outbox = journal, permits, profiles, outbox
+    def __init__(self, journal: Journal, permits: Permits, setup: Setup, outbox: Outbox) -> None:
+        """``setup`` names the channels that permits are taken for."""
+        self._journal, self._permits, self._setup, self._outbox = journal, permits, setup, outbox
         self._writing: dict[AlertId, asyncio.Task[None]] = {}
 
     @contextmanager
@@ -91,7 +89,7 @@ class Launch:
         started = set()
         for planned in alert.plan:
             if planned.state is DeliveryState.QUEUED:
-                delivery, profile = alert.delivery(planned, None), self._profiles[planned.channel]
+                delivery, profile = alert.delivery(planned, None), self._setup.profiles[planned.channel]
                 if self._permits.take(delivery, profile) is Grant.YES:
                     started.add(planned.channel)
         return store.as_started(alert, frozenset(started))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from weakref import WeakValueDictionary
@@ -29,7 +29,7 @@ from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.store import Entry, IncidentRow, Letter, Recorded, Stale, Step
 from dispatcher.launch import Launch, Outgoing
 from dispatcher.model.alert import Alert, post_for
-from dispatcher.model.channel import ChannelId, ChannelProfile, Power
+from dispatcher.model.channel import ChannelProfile, Power
 from dispatcher.model.command import Command, Confirm, Reject, Release, Resend, Speak
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result, Verb
 from dispatcher.model.deployment import Deployment
@@ -40,6 +40,7 @@ from dispatcher.plan.compose import Cause, Page, Plan, compose_page, plan_event
 from dispatcher.plan.policy import OPERATOR, person_of
 from dispatcher.plan.retry import decide
 from dispatcher.recovery import settled
+from dispatcher.setup import Setup
 from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
 
 log = logger("pipeline")
@@ -51,15 +52,20 @@ class Pipeline:
     """The road of one deployment. Everything it touches is handed in."""
 
     def __init__(
-        self, *, journal: Journal, deployment: Deployment, channels: Mapping[ChannelId, Channel], launch: Launch,
-        steps: StepBatch, permits: Permits, fence: Fence, clock: Clock, rng: random.Random,
+        self, *, journal: Journal, setup: Setup, launch: Launch, steps: StepBatch, permits: Permits, fence: Fence,
+        clock: Clock, rng: random.Random,
     ) -> None:  # fmt: skip
-        """``channels`` are connected; ``launch`` leads to the worker."""
-        self.journal, self.deployment, self.channels = journal, deployment, channels
+        """``launch`` leads to the worker."""
+        self.journal, self.setup = journal, setup
         self.launch, self.permits, self.fence = launch, permits, fence
         self.clock, self.rng, self.steps = clock, rng, steps
-        self.decisions = Decisions(journal=journal, deployment=deployment, launch=launch, fence=fence, clock=clock)
+        self.decisions = Decisions(journal=journal, setup=setup, launch=launch, fence=fence, clock=clock)
         self._locks: WeakValueDictionary[IncidentId, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def deployment(self) -> Deployment:
+        """The one that plans are made with now."""
+        return self.setup.deployment
 
     async def receive(self, inbound: Inbound) -> Receipt:
         """An event came: read it, plan it, write it down; then, and only then, let its source forget it.
@@ -88,7 +94,7 @@ class Pipeline:
 
         The attempt is on disk already. Never raises on what a channel or a provider does, only on cancellation.
         """
-        delivery, profile = outgoing.delivery, self.deployment.channels[outgoing.delivery.channel]
+        delivery, profile = outgoing.delivery, self.setup.profiles[outgoing.delivery.channel]
         outcome = await self._attempt(outgoing, profile)
         ended = await self._overtaken(delivery)
         now = self.clock.now()
@@ -206,7 +212,7 @@ class Pipeline:
         delivery = outgoing.delivery
         if delivery.deadline_at is not None and delivery.deadline_at <= self.clock.now():
             return Outcome(result=Result.TEMPORARY, reason=Reason.EXPIRED, detail="its time was over before it left")
-        channel = self.channels[delivery.channel]
+        channel = self.setup.channels[delivery.channel]
         with departing(partial(self.fence.check, delivery)) as departure:
             try:
                 async with asyncio.timeout(self._seconds_left(delivery)):

@@ -14,9 +14,9 @@ from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.store import Step
 from dispatcher.launch import Outgoing
 from dispatcher.model.delivery import Delivery, DeliveryState, Outcome, Reason, Result
-from dispatcher.model.deployment import Deployment
 from dispatcher.permits import Fence
 from dispatcher.plan.retry import Decision, decide
+from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
 log = logger("recovery")
@@ -45,7 +45,7 @@ class Recovery:
     """Decisions about deliveries that are not made by an attempt: at a start, and when their time is over."""
 
     journal: Journal
-    deployment: Deployment
+    setup: Setup
     steps: StepBatch
     fence: Fence
     clock: Clock
@@ -78,7 +78,7 @@ class Recovery:
         await asyncio.gather(*(self._settle(one.delivery, _EXPIRED) for one in late))
 
     async def _take_up(self, delivery: Delivery) -> Delivery:
-        profile = self.deployment.channels.get(delivery.channel)
+        profile = self.setup.profiles.get(delivery.channel)
         ended = self.fence.stops(delivery)
         if delivery.state is DeliveryState.SENDING and profile is not None:
             now = self.clock.now()

@@ -20,11 +20,11 @@ from dispatcher.journal import store
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.launch import Outgoing
 from dispatcher.model.delivery import Delivery, DeliveryState, Lane
-from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Grant, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import Recovery
+from dispatcher.setup import Setup
 from dispatcher.telemetry import OPEN, logger
 
 log = logger("worker")
@@ -36,9 +36,9 @@ _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arri
 class Worker:
     """Holds what is ours to send. The journal is the truth: what is not queued there any more does not start."""
 
-    def __init__(self, *, journal: Journal, deployment: Deployment, permits: Permits, clock: Clock) -> None:
+    def __init__(self, *, journal: Journal, setup: Setup, permits: Permits, clock: Clock) -> None:
         """`run` needs the road as well; it is handed in there, for the road leads here."""
-        self._journal, self._deployment, self._permits, self._clock = journal, deployment, permits, clock
+        self._journal, self._setup, self._permits, self._clock = journal, setup, permits, clock
         self._later: list[tuple[datetime, int, Outgoing]] = []
         self._ready: dict[str, list[_Ready]] = defaultdict(list)
         self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
@@ -110,7 +110,7 @@ class Worker:
             again = await road.deliver(outgoing)
         finally:
             delivery = outgoing.delivery
-            self._permits.give_back(delivery, self._deployment.channels[delivery.channel])
+            self._permits.give_back(delivery, self._setup.profiles[delivery.channel])
             # What is to be tried again goes before what waits behind it: no text leaves after a newer one of its lane.
             self.enqueue([again] if again is not None else self._parked.pop(delivery.lane, []))
 
@@ -126,7 +126,7 @@ class Worker:
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:
             one = heapq.heappop(self._later)[2]
-            heap = self._ready[self._deployment.channels[one.delivery.channel].origin]
+            heap = self._ready[self._setup.profiles[one.delivery.channel].origin]
             heapq.heappush(heap, (one.delivery.rank, one.delivery.attempts > 0, next(self._order), one))
         return [one for heap in list(self._ready.values()) for one in self._take_from(heap, now)]
 
@@ -138,13 +138,13 @@ class Worker:
             if delivery.deadline_at is not None and delivery.deadline_at <= now:
                 waiting.append(entry)  # the sweep ends it
                 continue
-            grant = self._permits.take(delivery, self._deployment.channels[delivery.channel])
+            grant = self._permits.take(delivery, self._setup.profiles[delivery.channel])
             if grant is Grant.YES:
                 taken.append(entry[-1])
             elif grant is Grant.LANE:
                 self._parked[delivery.lane].append(entry[-1])
             elif grant is Grant.CREDENTIAL:
-                wait = self._permits.waits_for(self._deployment.channels[delivery.channel])
+                wait = self._permits.waits_for(self._setup.profiles[delivery.channel])
                 self._put_off(entry[-1], now + timedelta(seconds=wait))
             else:
                 waiting.append(entry)
@@ -182,7 +182,7 @@ class Worker:
     def give_back(self, outgoing: Sequence[Outgoing]) -> None:
         """Return permits of what does not leave after all; who waited for them may go."""
         for one in outgoing:
-            self._permits.give_back(one.delivery, self._deployment.channels[one.delivery.channel])
+            self._permits.give_back(one.delivery, self._setup.profiles[one.delivery.channel])
             self.enqueue(self._parked.pop(one.delivery.lane, []))
 
     def overtaken(self, delivery: Delivery) -> bool:

@@ -14,6 +14,7 @@ from dispatcher.journal.base import Journal
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import Problem
 from dispatcher.pipeline import Pipeline
+from dispatcher.setup import Setup
 from dispatcher.web import Hub
 
 
@@ -23,7 +24,7 @@ class Context:
 
     pipeline: Pipeline
     journal: Journal
-    deployment: Deployment
+    setup: Setup
     hub: Hub
     tokens: Tokens
     clock: Clock
@@ -32,6 +33,11 @@ class Context:
     problems: Sequence[Problem] = ()
     tickets: Tickets = field(default_factory=Tickets)
     throttle: Throttle = field(default_factory=Throttle)
+
+    @property
+    def deployment(self) -> Deployment:
+        """The one that is running now."""
+        return self.setup.deployment
 
 
 CONTEXT: Final = web.AppKey("context", Context)

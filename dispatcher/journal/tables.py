@@ -90,6 +90,7 @@ incidents = Table(
     Column("facts", Text, nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Index("incidents_by_playbook", "playbook", "updated_at"),
 )  # fmt: skip
 
 alerts = Table(
@@ -160,4 +161,44 @@ sessions = Table(
     Column("person", String, nullable=False),
     Column("role", String, nullable=False),
     Column("expires_at", Instant, nullable=False),
+)  # fmt: skip
+
+joins = Table(
+    "joins", metadata,
+    Column("incident", String, primary_key=True),
+    Column("into", String, nullable=False, index=True),
+    Column("person", String, nullable=False),
+    Column("at", Instant, nullable=False),
+)  # fmt: skip
+
+sequences = Table(
+    "sequences", metadata,
+    Column("source", String, primary_key=True),
+    Column("latest", BigInteger, nullable=False),
+)  # fmt: skip
+
+stops = Table(
+    "stops", metadata,
+    Column("scope", String, primary_key=True),
+    Column("ref", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("resumed_by", String),  # the first of two persons who want it lifted
+    Column("resumed_at", Instant),
+)  # fmt: skip
+
+used_links = Table(
+    "used_links", metadata,
+    Column("sha256", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("at", Instant, nullable=False),
+)  # fmt: skip
+
+configurations = Table(
+    "configurations", metadata,
+    Column("digest", String, primary_key=True),
+    Column("main", String, nullable=False),
+    Column("files", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )  # fmt: skip

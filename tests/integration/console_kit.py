@@ -32,6 +32,7 @@ from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import Recovery
+from dispatcher.setup import Setup
 from dispatcher.testing import FakeChannel
 from dispatcher.web import Hub
 from dispatcher.worker import Worker
@@ -146,12 +147,13 @@ async def control_room(
     async with contextlib.AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(path / "journal.sqlite", on_commit=feed.wake))
         permits, fence, steps = Permits(), Fence(), StepBatch(journal, clock)
-        worker = Worker(journal=journal, deployment=deployed, permits=permits, clock=clock)
+        setup = Setup(deployed, channels)
+        worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         pipeline = Pipeline(
-            journal=journal, deployment=deployed, channels=channels, permits=permits, fence=fence, clock=clock, rng=rng,
-            launch=Launch(journal, permits, deployed.channels, worker), steps=steps,
+            journal=journal, setup=setup, permits=permits, fence=fence, clock=clock, rng=rng,
+            launch=Launch(journal, permits, setup, worker), steps=steps,
         )  # fmt: skip
-        recovery = Recovery(journal, deployed, steps, fence, clock, rng)
+        recovery = Recovery(journal, setup, steps, fence, clock, rng)
         for work in (worker.run(pipeline, recovery), feed.run(journal)):
             task = asyncio.create_task(work)
             stack.push_async_callback(cancelled, task)
@@ -161,7 +163,7 @@ async def control_room(
         tokens.add(SOURCE_TOKEN, "source", source="einsatzleit")
         ready = {"journal": True, "broker": True}
         context = Context(
-            pipeline=pipeline, journal=journal, deployment=deployed, hub=hub, tokens=tokens, clock=clock,
+            pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, clock=clock,
             settings=ConsoleSettings(), ready=lambda: ready, tickets=tickets or Tickets(),
         )  # fmt: skip
         client = await stack.enter_async_context(TestClient(TestServer(make_console(context))))

@@ -35,6 +35,7 @@ from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.policy import person_of
 from dispatcher.recovery import Recovery
+from dispatcher.setup import Setup
 from dispatcher.testing import FakeChannel, FakeClock
 from dispatcher.worker import Worker
 
@@ -217,7 +218,7 @@ class Road:
     deployment: Deployment
     journal: Sluice
     clock: FakeClock
-    fakes: dict[str, FakeChannel]
+    fakes: dict[ChannelId, FakeChannel]
     permits: Permits
     fence: Fence
     worker: Worker
@@ -262,7 +263,7 @@ class Road:
 
     def replace_channel(self, name: str, fake: FakeChannel) -> FakeChannel:
         """Put another fake in a channel's place."""
-        self.fakes[name] = fake
+        self.fakes[ChannelId(name)] = self.pipeline.setup.channels[ChannelId(name)] = fake
         return fake
 
     def push(self, span: timedelta) -> None:
@@ -272,7 +273,7 @@ class Road:
 
     def said(self, name: str) -> list[tuple[Purpose, str]]:
         """What a channel was given: purpose and incident."""
-        return [(post.purpose, post.incident) for post in self.fakes[name].posts]
+        return [(post.purpose, post.incident) for post in self.fakes[ChannelId(name)].posts]
 
     async def deliveries(self, **filters: Any) -> list[Delivery]:
         """Deliveries of the incident, without pages, in order of channel."""
@@ -318,13 +319,14 @@ async def road(
         journal, fence = Sluice(opened), Fence()
         steps = StepBatch(journal, clock)
         fakes = {name: FakeChannel(handlers.get(name.replace("-", "_"))) for name in where.channels}
-        worker = Worker(journal=journal, deployment=where, permits=permits, clock=clock)
-        launch = Launch(journal, permits, where.channels, worker)
+        setup = Setup(where, fakes)
+        worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
+        launch = Launch(journal, permits, setup, worker)
         pipeline = Pipeline(
-            journal=journal, deployment=where, channels=fakes, launch=launch, steps=steps, permits=permits,
-            fence=fence, clock=clock, rng=rng,
+            journal=journal, setup=setup, launch=launch, steps=steps, permits=permits, fence=fence, clock=clock,
+            rng=rng,
         )  # fmt: skip
-        recovery = Recovery(journal, where, steps, fence, clock, rng)
+        recovery = Recovery(journal, setup, steps, fence, clock, rng)
         worker.enqueue(await recovery.run())
         task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None
         try:

@@ -27,7 +27,7 @@ from house import (
 
 from dispatcher.journal import queries
 from dispatcher.model.alert import Post, Purpose
-from dispatcher.model.channel import Power
+from dispatcher.model.channel import ChannelId, Power
 from dispatcher.model.delivery import DeliveryId, Outcome, Reason, Result
 from dispatcher.permits import Permits
 from dispatcher.testing import FakeChannel
@@ -41,7 +41,7 @@ async def test_a_channel_with_a_bug_harms_nobody_else(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
     async with road(tmp_path) as found:
-        found.pipeline.channels = {**found.fakes, "website": Broken()}
+        found.pipeline.setup.channels[ChannelId("website")] = Broken()
         await found.receive()
         await found.quiet()
         assert await found.states() == {name: "failed" if name == "website" else "accepted" for name in LEER}

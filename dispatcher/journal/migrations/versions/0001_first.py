@@ -9,7 +9,12 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "meta", "facts", "events", "letters", "incidents", "alerts", "releases", "deliveries", "attempts", "sessions",
+)  # fmt: skip
+
 
 def upgrade() -> None:
     """Every table of the first release."""
-    metadata.create_all(op.get_bind())
+    for name in TABLES:
+        metadata.tables[name].create(op.get_bind(), checkfirst=True)

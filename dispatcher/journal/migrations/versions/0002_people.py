@@ -1,0 +1,20 @@
+"""What people need: joins, stops, used links, sequences of sources, configurations that worked."""
+
+from alembic import op
+
+from dispatcher.journal.tables import incidents, metadata
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TABLES = ("joins", "sequences", "stops", "used_links", "configurations")
+
+
+def upgrade() -> None:
+    """Five tables more, and an index to find incidents of one playbook."""
+    for name in TABLES:
+        metadata.tables[name].create(op.get_bind(), checkfirst=True)
+    for index in incidents.indexes:
+        index.create(op.get_bind(), checkfirst=True)

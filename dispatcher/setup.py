@@ -1,0 +1,26 @@
+"""What the daemon runs with at this moment: deployment and connected channels, replaced whole by a reload."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+
+from dispatcher.channels.base import Channel
+from dispatcher.model.channel import ChannelId, ChannelProfile
+from dispatcher.model.deployment import Deployment
+
+
+class Setup:
+    """One current set. Channels that a reload took out stay known for what is still queued on them."""
+
+    def __init__(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
+        """``channels`` are connected, one for each of the deployment's."""
+        self.deployment = deployment
+        self.channels: ChainMap[ChannelId, Channel] = ChainMap({**channels})
+        self.profiles: ChainMap[ChannelId, ChannelProfile] = ChainMap({**deployment.channels})
+
+    def replace(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
+        """Run with another set from now on; what is under way keeps what it began with."""
+        self.channels = ChainMap({**channels}, {**self.channels})
+        self.profiles = ChainMap({**deployment.channels}, {**self.profiles})
+        self.deployment = deployment
