@@ -50,6 +50,8 @@ title: Benchmark
 match: {kind: [benchmark]}
 severity: extreme
 release: automatic
+same_within: never
+public_place: true
 languages: [de]
 texts:
 """ + "".join(

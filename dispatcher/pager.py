@@ -14,7 +14,7 @@ from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.delivery import AlertId
 from dispatcher.model.errors import JournalBusy
 from dispatcher.pipeline import Pipeline
-from dispatcher.plan.compose import Cause, Page
+from dispatcher.plan.pages import Cause, Page
 from dispatcher.telemetry import logger
 
 log = logger("pager")

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from weakref import WeakValueDictionary
@@ -21,22 +23,48 @@ from weakref import WeakValueDictionary
 from dispatcher.channels.base import Channel, Unsupported
 from dispatcher.channels.departure import departing
 from dispatcher.clock import Clock
-from dispatcher.decisions import Decisions
+from dispatcher.decisions import Decisions, Means
 from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.journal import queries, store
 from dispatcher.journal.base import Journal
 from dispatcher.journal.batch import StepBatch
-from dispatcher.journal.store import Entry, IncidentRow, Letter, Recorded, Stale, Step
+from dispatcher.journal.steps import Step
+from dispatcher.journal.store import Alone, Entry, IncidentRow, Letter, Recorded, Stale
 from dispatcher.launch import Launch, Outgoing
 from dispatcher.model.alert import Alert, post_for
 from dispatcher.model.channel import ChannelProfile, Power
-from dispatcher.model.command import Command, Confirm, Reject, Release, Resend, Speak
-from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result, Verb
+from dispatcher.model.command import (
+    Command,
+    Confirm,
+    Join,
+    Reject,
+    Release,
+    Renew,
+    Resend,
+    Resume,
+    Retract,
+    Speak,
+    Stop,
+)  # fmt: skip
+from dispatcher.model.delivery import (
+    CARRIED,
+    AlertId,
+    Attempt,
+    Delivery,
+    DeliveryId,
+    DeliveryState,
+    IncidentId,
+    Outcome,
+    Reason,
+    Result,
+    Verb,
+)  # fmt: skip
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.errors import Fenced, JournalError, Unreadable
+from dispatcher.model.errors import BadSignature, Fenced, JournalError, Unreadable
 from dispatcher.model.incident import IncidentEvent, IncidentHistory, parse_event
 from dispatcher.permits import Fence, Permits
-from dispatcher.plan.compose import Cause, Page, Plan, compose_page, plan_event
+from dispatcher.plan.event import Plan, alone_since, plan_event
+from dispatcher.plan.pages import Cause, Links, Page, compose_page
 from dispatcher.plan.policy import OPERATOR, person_of
 from dispatcher.plan.retry import decide
 from dispatcher.recovery import settled
@@ -46,6 +74,7 @@ from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
 log = logger("pipeline")
 
 ATTEMPT_SECONDS = 15.0
+_CAUSES: dict[type[Unreadable], Cause] = {BadSignature: Cause.SIGNATURE}
 
 
 class Pipeline:
@@ -59,7 +88,9 @@ class Pipeline:
         self.journal, self.setup = journal, setup
         self.launch, self.permits, self.fence = launch, permits, fence
         self.clock, self.rng, self.steps = clock, rng, steps
-        self.decisions = Decisions(journal=journal, setup=setup, launch=launch, fence=fence, clock=clock)
+        self.decisions = Decisions.over(Means(journal, setup, launch, fence, clock))
+        self.heard: Callable[[IncidentEvent], None] = lambda _: None  # told of every event that could be read
+        self.links: Links | None = None
         self._locks: WeakValueDictionary[IncidentId, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -75,7 +106,8 @@ class Pipeline:
         now = self.clock.now()
         try:
             event = _read(inbound, now)
-            async with self._serial(event.incident):
+            self.heard(event)
+            async with self._at_home(event) as event:
                 receipt = await self._take_in(event, inbound, now)
         except Unreadable as error:
             receipt = await self._bury(inbound, error, now)
@@ -107,7 +139,10 @@ class Pipeline:
             detail=outcome.detail,
         )  # fmt: skip
         await self.launch.rows_written(delivery.alert)
-        if not await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note)):
+        changed = delivery.verb is not Verb.POST and after.state in CARRIED
+        original = DeliveryId(f"{outgoing.alert.about}:{delivery.channel}") if changed else None
+        step = Step(after, decision.path, delivery.state, attempt, decision.note, retracts=original)
+        if not await self.steps.write(step):
             log.error("claim_lost", delivery=delivery.id, outcome=outcome.result)
             return None
         _count(after, outcome)
@@ -118,16 +153,31 @@ class Pipeline:
 
         Returns the id of the alert or delivery concerned. Raises `CommandError` where it cannot be done.
         """
+        decisions = self.decisions
         match command:
             case Speak():
                 async with self._serial(command.incident):
-                    return await self.decisions.speak(command)
+                    return await decisions.speaking.speak(command)
+            case Retract():
+                async with self._serial(await self._incident_of(command.alert)):
+                    return await decisions.speaking.retract(command)
+            case Join():
+                first, second = sorted((command.incident, command.into))
+                async with self._serial(first), self._serial(second):
+                    return await decisions.speaking.join(command) or command.into
             case Release() | Reject():
-                async with self._serial(await self.decisions.incident_of(command.alert)):
-                    return await self.decisions.decide_held(command)
+                async with self._serial(await self._incident_of(command.alert)):
+                    return await decisions.releasing.decide(command)
+            case Renew():
+                async with self._serial(await self._incident_of(command.alert)):
+                    return await decisions.releasing.renew(command)
+            case Stop():
+                return await decisions.stopping.stop(command)
+            case Resume():
+                return await decisions.stopping.resume(command)
             case Confirm() | Resend():
-                async with self._serial((await self.decisions.delivery(command.delivery)).incident):
-                    return await self.decisions.move(command)
+                async with self._serial((await decisions.posting.delivery(command.delivery)).incident):
+                    return await decisions.posting.move(command)
 
     async def page(self, page: Page, raw: bytes, key: str) -> None:
         """Call staff on its own, with the ``raw`` text it is about; the same ``key`` and cause call once."""
@@ -136,12 +186,28 @@ class Pipeline:
             if await self.journal.write(partial(store.write_pages, pages=boarding.alerts)):
                 boarding.go(now)
 
+    @asynccontextmanager
+    async def _at_home(self, event: IncidentEvent) -> AsyncIterator[IncidentEvent]:
+        """``event`` as one of the incident that its own was joined into, if it was, alone in that incident."""
+        while True:
+            home = self.decisions.means.home(event.incident)
+            async with self._serial(home):
+                if self.decisions.means.home(home) == home:
+                    yield event if home == event.incident else replace(event, incident=home)
+                    return
+
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:
         while True:
-            seen, history = await self.journal.read(partial(queries.before, event=event))
+            seen, history = await self.journal.read(partial(queries.before, event=event, now=now))
             plan = Plan() if seen else plan_event(event, self.deployment, history, inbound.as_of or now)
+            ends = plan.alert is not None and plan.alert.purpose.ends and not plan.alert.held
             try:
-                recorded = await self._write_plan(event, inbound, plan, history, now)
+                with self.decisions.means.fenced(event.incident, history.revision + 1, ends=ends) as undo:
+                    if ends:  # what left before the fence stood is in the journal now: the end goes there as well
+                        _, history = await self.journal.read(partial(queries.before, event=event, now=now))
+                        plan = plan_event(event, self.deployment, history, inbound.as_of or now)
+                    recorded = await self._write_plan(event, inbound, plan, history, now)
+                    undo.pop_all()
             except Stale:
                 continue
             if recorded.state == "conflict":
@@ -154,14 +220,14 @@ class Pipeline:
         self, event: IncidentEvent, inbound: Inbound, plan: Plan, history: IncidentHistory, now: datetime
     ) -> Recorded:
         """One transaction for the event and all it leads to; its first deliveries leave right after the commit."""
-        alerts = [plan.alert] if plan.alert else []
+        alerts = [*plan.alerts]
         alerts += self._pages(plan.pages, inbound.payload, f"{event.source}/{event.id}", now)
         person = person_of(event.source)
         with self.launch.boarding(alerts) as boarding:
             entry = Entry(
                 event=event, payload=inbound.payload, received_at=now, state=plan.state, notes=plan.notes,
                 revision=history.revision, incident=_incident_row(event, plan, history), alerts=boarding.alerts,
-                people=((plan.alert.id, person),) if plan.alert and person else (),
+                people=tuple((alert.id, person) for alert in plan.alerts if person), alone=_alone(plan, history, now),
             )  # fmt: skip
             recorded = await self.journal.write(partial(store.record_event, entry=entry))
             if recorded.state == plan.state:
@@ -170,7 +236,7 @@ class Pipeline:
 
     async def _bury(self, inbound: Inbound, error: Unreadable, now: datetime) -> Receipt:
         """A dead letter: kept as it came, acknowledged, and a person told at once."""
-        cause = Cause.RETAINED if inbound.retained else Cause.UNREADABLE
+        cause = Cause.RETAINED if inbound.retained else _CAUSES.get(type(error), Cause.UNREADABLE)
         pages = self._pages(
             (Page(cause, (str(error), f"from {inbound.source}")),), inbound.payload, _page_key(inbound), now
         )
@@ -191,8 +257,11 @@ class Pipeline:
         for page in pages:
             PAGES.labels(page.cause).inc()
             log.warning("page", cause=page.cause, lines=page.lines)
-        composed = (compose_page(page, raw, self.deployment, now, key) for page in pages)
+        composed = (compose_page(page, raw, self.deployment, now, key=key, links=self.links) for page in pages)
         return [alert for alert in composed if alert is not None]
+
+    async def _incident_of(self, alert: AlertId) -> IncidentId:
+        return (await self.decisions.means.record(alert)).alert.incident
 
     def _serial(self, incident: IncidentId) -> asyncio.Lock:
         lock = self._locks.get(incident)
@@ -205,7 +274,7 @@ class Pipeline:
         if self.fence.stops(delivery):
             async with self._serial(delivery.incident):
                 return self.fence.stops(delivery)
-        return self.launch.overtaken(delivery)
+        return delivery.verb is Verb.POST and self.launch.overtaken(delivery)
 
     async def _attempt(self, outgoing: Outgoing, profile: ChannelProfile) -> Outcome:
         """One try, bounded by the deadline; the fence is checked right before the first byte."""
@@ -233,6 +302,8 @@ class Pipeline:
     async def _speak(self, channel: Channel, outgoing: Outgoing, profile: ChannelProfile) -> Outcome | Unsupported:
         """Say it. After a doubt: under the same key, else look first, else as a repetition that says so."""
         delivery = outgoing.delivery
+        if delivery.verb is not Verb.POST:
+            return await self._change(channel, outgoing)
         repeat = delivery.doubtful and Power.KEY not in profile.powers
         post = post_for(outgoing.alert, delivery, repeat=repeat)
         if repeat and Power.FIND in profile.powers:
@@ -241,8 +312,20 @@ class Pipeline:
                 return found
             if isinstance(found, Outcome) and found.result is Result.ABSENT:
                 post = post_for(outgoing.alert, delivery, repeat=False)
-        verbs = {Verb.POST: channel.send, Verb.EDIT: channel.edit, Verb.DELETE: channel.delete}
-        return await verbs[delivery.verb](post)
+        return await channel.send(post)
+
+    async def _change(self, channel: Channel, outgoing: Outgoing) -> Outcome | Unsupported:
+        """Edit or delete an earlier post; where nobody knows which it is, a person has to look."""
+        delivery, alert = outgoing.delivery, outgoing.alert
+        original = DeliveryId(f"{alert.about}:{delivery.channel}")
+        earlier = await self.journal.read(partial(queries.delivery, wanted=original))
+        target = delivery.target or (earlier.provider_id if earlier else "")
+        if not target and (earlier is None or not (earlier.state in CARRIED or earlier.doubtful)):
+            return Outcome(result=Result.PERMANENT, reason=Reason.CANCELLED, detail="the post never went out")
+        if not target:
+            return Outcome(result=Result.BY_HAND, detail="find the post and correct it: its address is not known")
+        verb = channel.edit if delivery.verb is Verb.EDIT else channel.delete
+        return await verb(post_for(alert, replace(delivery, target=target), repeat=False))
 
     def _seconds_left(self, delivery: Delivery) -> float:
         left = (delivery.deadline_at - self.clock.now()).total_seconds() if delivery.deadline_at else ATTEMPT_SECONDS
@@ -260,6 +343,15 @@ def _read(inbound: Inbound, now: datetime) -> IncidentEvent:
     ):
         raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
     return parse_event(inbound.payload, source=inbound.source, received_at=now)
+
+
+def _alone(plan: Plan, history: IncidentHistory, now: datetime) -> Alone | None:
+    """What an alert that goes out by itself relied on: that no other incident is the same."""
+    if plan.speech is None or plan.alert is None or plan.alert.held or history.playbook or plan.alert.purpose.ends:
+        return None
+    since = alone_since(plan.speech.playbook, now)
+    known = frozenset(neighbour.id for neighbour in history.neighbours)
+    return None if since is None else Alone(plan.speech.playbook.id, since, known)
 
 
 def _page_key(inbound: Inbound) -> str:
@@ -285,7 +377,7 @@ def _incident_row(event: IncidentEvent, plan: Plan, history: IncidentHistory) ->
     return IncidentRow(
         open=plan.open, kind=history.kind or event.kind, place=event.place or history.place,
         playbook=speech.playbook.id, covered=speech.covers,
-        regions=tuple(dict.fromkeys([*history.regions, *speech.regions])), severity=speech.severity,
+        regions=speech.regions, severity=speech.severity,
         facts={name: fact for name, fact in {**history.facts, **event.facts}.items() if name in known},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dispatcher.clock import Clock
 from dispatcher.journal import queries, store
 from dispatcher.journal.base import Journal
 from dispatcher.journal.batch import StepBatch
-from dispatcher.journal.store import Step
+from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
 from dispatcher.model.delivery import Delivery, DeliveryState, Outcome, Reason, Result
 from dispatcher.permits import Fence
@@ -59,6 +59,9 @@ class Recovery:
             await self.journal.write(partial(store.finish_rows, alert=alert.id))
         for incident, revision in (await self.journal.read(queries.ended_revisions)).items():
             self.fence.put_up(incident, revision)
+        for end in await self.journal.read(queries.partial_ends):
+            for planned in end.plan:
+                self.fence.put_up_lane((end.incident, planned.channel), end.revision)
         found = await self.journal.read(queries.open_deliveries)
         taken = await asyncio.gather(*(self._take_up(delivery) for delivery, _ in found))
         log.info("recovered", open=len(found))

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from dispatcher.clock import Clock
-from dispatcher.journal import store
+from dispatcher.journal import steps
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.launch import Outgoing
-from dispatcher.model.delivery import Delivery, DeliveryState, Lane
+from dispatcher.model.delivery import Delivery, DeliveryState, Lane, Verb
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Grant, Permits
 from dispatcher.pipeline import Pipeline
@@ -111,8 +111,16 @@ class Worker:
         finally:
             delivery = outgoing.delivery
             self._permits.give_back(delivery, self._setup.profiles[delivery.channel])
-            # What is to be tried again goes before what waits behind it: no text leaves after a newer one of its lane.
-            self.enqueue([again] if again is not None else self._parked.pop(delivery.lane, []))
+            self.enqueue(self._next(delivery.lane, again))
+
+    def _next(self, lane: Lane, again: Outgoing | None) -> list[Outgoing]:
+        """What is to be tried again goes before what waits behind it: no text leaves after a newer one of its lane.
+
+        Changes of earlier posts are no texts: they let others pass.
+        """
+        if again is not None and again.delivery.verb is Verb.POST:
+            return [again]
+        return [*self._parked.pop(lane, []), *([again] if again is not None else [])]
 
     def _done(self, task: asyncio.Task[None]) -> None:
         outgoing = self._under_way.pop(task)
@@ -143,6 +151,8 @@ class Worker:
                 taken.append(entry[-1])
             elif grant is Grant.LANE:
                 self._parked[delivery.lane].append(entry[-1])
+            elif grant is Grant.STOPPED:
+                waiting.append(entry)
             elif grant is Grant.CREDENTIAL:
                 wait = self._permits.waits_for(self._setup.profiles[delivery.channel])
                 self._put_off(entry[-1], now + timedelta(seconds=wait))
@@ -164,7 +174,7 @@ class Worker:
         self._claiming = starting
         self._claimed.clear()
         try:
-            claims = await self._journal.write(partial(store.start_attempts, starting=deliveries, at=now))
+            claims = await self._journal.write(partial(steps.start_attempts, starting=deliveries, at=now))
             self.start([Outgoing(_started(o.delivery), o.alert) for o in starting if o.delivery.id in claims.started])
             self.give_back([one for one in starting if one.delivery.id not in claims.started])
             for one in starting:
@@ -187,7 +197,8 @@ class Worker:
 
     def overtaken(self, delivery: Delivery) -> bool:
         """Whether a later text waits behind this one on its lane."""
-        return any(one.delivery.revision > delivery.revision for one in self._parked.get(delivery.lane, ()))
+        behind = (one.delivery for one in self._parked.get(delivery.lane, ()))
+        return any(other.revision > delivery.revision and other.verb is Verb.POST for other in behind)
 
     async def _expire_late(self, recovery: Recovery) -> None:
         """End what waits beyond its deadline, whatever it waits for."""

@@ -32,7 +32,7 @@ from dispatcher.intake.embedded import EmbeddedBroker, embedded_broker
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal import queries
 from dispatcher.journal.base import JournalSettings
-from dispatcher.model.delivery import CARRIED, Delivery, DeliveryState, IncidentId
+from dispatcher.model.delivery import WENT_OUT, Delivery, DeliveryState, IncidentId
 from dispatcher.settings import Loaded, load, shipped_demo
 from dispatcher.telemetry import configure_logs
 from dispatcher.wall.app import Wall, running_wall
@@ -49,6 +49,7 @@ _WORDS = {
     DeliveryState.QUEUED: "[yellow]… queued[/]",
     DeliveryState.IN_DOUBT: "[yellow]? in doubt[/]",
     DeliveryState.FAILED: "[red]✗ failed[/]",
+    DeliveryState.RETRACTED: "[green]↶ corrected[/]",
 }
 
 
@@ -226,14 +227,14 @@ def _live_table(stage: Stage, found: Sequence[Delivery]) -> Table:
 
 
 async def _summary(stage: Stage) -> bool:
-    """One table of every delivery; whether all were accepted."""
+    """One table of every delivery; whether all went out."""
     table = Table(title="from publish to the provider's answer")
     for name in ("incident", "channel", "state", "attempts", "ms"):
         table.add_column(name, justify="right" if name in ("attempts", "ms") else "left", no_wrap=True)
     good = True
     for chapter in stage.chapters:
         for d, answered_at in await _answers(stage, chapter):
-            good = good and d.state in CARRIED
+            good = good and d.state in WENT_OUT
             took = (answered_at - chapter.published_at) / timedelta(milliseconds=1) if answered_at else float("nan")
             table.add_row(chapter.incident, d.channel, d.state, str(d.attempts), f"{took:.0f}")
         table.add_section()

@@ -72,10 +72,10 @@ def compose_alert(request: Request, deployment: Deployment, now: datetime) -> tu
     )  # fmt: skip
     deployment = _speaking(request.language, playbook, deployment)
     history = _carried(speech, deployment) if purpose.ends else IncidentHistory(id=_INCIDENT)
-    alert, notes = compose(speech, deployment, history, now, incident=_INCIDENT, event_key="preview")
-    if alert is None:
+    words = compose(speech, deployment, history, now, incident=_INCIDENT, event_key="preview")
+    if words.alert is None:
         raise typer.BadParameter("this playbook calls no channel in these regions")
-    return alert, notes
+    return words.alert, words.notes
 
 
 def _regions(request: Request, deployment: Deployment) -> tuple[RegionId, ...]:

@@ -24,7 +24,7 @@ from dispatcher.model.cap import Area, Realm, Status
 from dispatcher.model.errors import Conflict, Invalid, NotFound, Unreadable
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
-from dispatcher.plan.compose import Plan, plan_event
+from dispatcher.plan.event import Plan, plan_event
 from dispatcher.plan.policy import OPERATOR
 
 routes = Routes()

@@ -8,7 +8,7 @@ from functools import partial
 
 from dispatcher.clock import Clock
 from dispatcher.journal.base import BUSY_PAUSE, Journal
-from dispatcher.journal.store import Step, record_steps
+from dispatcher.journal.steps import Step, record_steps
 from dispatcher.model.delivery import DeliveryId
 from dispatcher.model.errors import JournalBusy
 from dispatcher.telemetry import logger

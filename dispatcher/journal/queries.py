@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of
+from dispatcher.journal.standing import stops
+from dispatcher.journal.store import ENDS, PARTIAL
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelId
-from dispatcher.model.delivery import CARRIED, ENDED, AlertId, Delivery, DeliveryId, DeliveryState, IncidentId
-from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory
+from dispatcher.model.delivery import (
+    CARRIED,
+    ENDED,
+    WENT_OUT,
+    AlertId,
+    Delivery,
+    DeliveryId,
+    DeliveryState,
+    IncidentId,
+    Verb,
+)
+from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory, Neighbour
 from dispatcher.model.playbook import PlaybookId
 
 _S = DeliveryState
 _MAYBE = frozenset({_S.SENDING, _S.IN_DOUBT, _S.BY_HAND})
+_MOST_NEIGHBOURS = 50
+LOOK_BACK = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +60,13 @@ class AlertRecord:
     released_by: tuple[str, ...] = ()
 
 
-def history(connection: Connection, incident: IncidentId) -> IncidentHistory:
-    """What is known of ``incident``; revision 0 where it was never heard of."""
+def history(connection: Connection, incident: IncidentId, now: datetime | None = None) -> IncidentHistory:
+    """What is known of ``incident``, revision 0 where it was never heard of; ``now`` asks for its neighbours as well."""
     row = connection.execute(select(t.incidents).where(t.incidents.c.id == incident)).first()
+    beside = neighbours(connection, incident, now) if now else ()
+    stopped = tuple(str(stop) for stop in stops(connection))
     if row is None:
-        return IncidentHistory(id=incident)
+        return IncidentHistory(id=incident, neighbours=beside, stops=stopped)
     alerts = connection.execute(select(t.alerts.c.id).where(t.alerts.c.incident == incident)).scalars().all()
     return IncidentHistory(
         id=incident, revision=row.revision, open=row.open, ended=_ended(connection, incident), kind=row.kind, place=row.place,
@@ -57,6 +74,7 @@ def history(connection: Connection, incident: IncidentId) -> IncidentHistory:
         covered=tuple(PlaybookId(p) for p in json.loads(row.covered)), regions=tuple(json.loads(row.regions)),
         severity=Severity(row.severity) if row.severity else None, facts=json.loads(row.facts),
         lanes=lanes(connection, incident), alerts=tuple(AlertId(a) for a in alerts),
+        neighbours=beside, stops=stopped,
     )  # fmt: skip
 
 
@@ -64,32 +82,64 @@ def _ended(connection: Connection, incident: IncidentId) -> bool:
     """Whether the latest released word on ``incident`` was an end."""
     a = t.alerts.c
     where = (a.incident == incident, a.state == "released")
-    last = connection.execute(select(a.purpose).where(*where).order_by(a.revision.desc()).limit(1)).scalar()
+    whole = a.purpose.not_in([PARTIAL, Purpose.RETRACTION])
+    last = connection.execute(select(a.purpose).where(*where, whole).order_by(a.revision.desc()).limit(1)).scalar()
     return last is not None and Purpose(last).ends
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One text on one channel, as far as it tells what the channel has carried."""
+
+    carried: bool
+    maybe: bool
+    end: bool
+
+
 def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneHistory]:
-    """What each channel has carried, or may have carried, of ``incident``."""
-    d = t.deliveries.c
-    seen: dict[ChannelId, list[tuple[DeliveryState, bool]]] = defaultdict(list)
-    for row in connection.execute(select(d.channel, d.state, d.doubtful).where(d.incident == incident)):
-        seen[ChannelId(row.channel)].append((_S(row.state), row.doubtful))
-    for alert in _unwritten(connection, incident):
+    """What each channel has carried, or may have carried, of ``incident`` and of what was joined into it."""
+    d, a = t.deliveries.c, t.alerts.c
+    said: dict[ChannelId, list[_Word]] = defaultdict(list)
+    ids = [incident, *connection.execute(select(t.joins.c.incident).where(t.joins.c.into == incident)).scalars()]
+    statement = select(d.channel, d.state, d.doubtful, a.purpose).join(t.alerts, a.id == d.alert)
+    statement = statement.where(d.incident.in_(ids), d.verb == Verb.POST).order_by(a.released_at, d.revision)
+    for row in connection.execute(statement):
+        state = _S(row.state)
+        word = _Word(state in WENT_OUT, state in _MAYBE or row.doubtful, row.purpose in ENDS)
+        said[ChannelId(row.channel)].append(word)
+    for alert in _unwritten(connection, ids):
         for planned in alert.plan:
-            seen[planned.channel].append((planned.state, False))
-    return {channel: _lane(states) for channel, states in seen.items()}
+            word = _Word(carried=False, maybe=planned.state in _MAYBE, end=alert.purpose.ends)
+            said[planned.channel].append(word)
+    return {channel: _lane(words) for channel, words in said.items()}
 
 
-def _lane(states: list[tuple[DeliveryState, bool]]) -> LaneHistory:
+def _lane(words: list[_Word]) -> LaneHistory:
+    reached = [word for word in words if word.carried or word.maybe]
     return LaneHistory(
-        carried=any(state in CARRIED for state, _ in states),
-        may_have_carried=any(state in _MAYBE or doubtful for state, doubtful in states),
+        carried=any(word.carried for word in reached), may_have_carried=any(word.maybe for word in reached),
+        ended=bool(reached) and reached[-1].end and reached[-1].carried,
+    )  # fmt: skip
+
+
+def _unwritten(connection: Connection, incidents: Sequence[IncidentId]) -> list[Alert]:
+    a = t.alerts.c
+    where = (a.incident.in_(incidents), a.rows_written.is_(False))
+    bodies = connection.execute(select(a.body).where(*where).order_by(a.released_at, a.revision)).scalars()
+    found = (Alert.from_json(body) for body in bodies)
+    return [alert for alert in found if alert.purpose is not Purpose.RETRACTION]
+
+
+def neighbours(connection: Connection, incident: IncidentId, now: datetime) -> tuple[Neighbour, ...]:
+    """Other open incidents that something was heard of lately, newest first."""
+    i = t.incidents.c
+    where = (i.open.is_(True), i.playbook.is_not(None), i.id != incident, i.updated_at > now - LOOK_BACK)
+    columns = (i.id, i.playbook, i.place, i.regions, i.updated_at)
+    rows = connection.execute(select(*columns).where(*where).order_by(i.updated_at.desc()).limit(_MOST_NEIGHBOURS))
+    return tuple(
+        Neighbour(IncidentId(r.id), PlaybookId(r.playbook), r.place, tuple(json.loads(r.regions)), r.updated_at)
+        for r in rows
     )
-
-
-def _unwritten(connection: Connection, incident: IncidentId) -> list[Alert]:
-    where = (t.alerts.c.incident == incident, t.alerts.c.rows_written.is_(False))
-    return [Alert.from_json(body) for body in connection.execute(select(t.alerts.c.body).where(*where)).scalars()]
 
 
 def seen(connection: Connection, source: str, event: str) -> bool:
@@ -98,9 +148,9 @@ def seen(connection: Connection, source: str, event: str) -> bool:
     return connection.execute(select(e.number).where(e.source == source, e.id == event)).first() is not None
 
 
-def before(connection: Connection, event: IncidentEvent) -> tuple[bool, IncidentHistory]:
+def before(connection: Connection, event: IncidentEvent, now: datetime) -> tuple[bool, IncidentHistory]:
     """Whether ``event`` was seen, and what is known of its incident."""
-    return seen(connection, event.source, event.id), history(connection, event.incident)
+    return seen(connection, event.source, event.id), history(connection, event.incident, now)
 
 
 def alert_record(connection: Connection, alert: AlertId) -> AlertRecord | None:
@@ -148,12 +198,38 @@ def open_deliveries(connection: Connection) -> list[tuple[Delivery, Alert]]:
 
 
 def ended_revisions(connection: Connection) -> dict[IncidentId, int]:
-    """For each incident that was ended: the revision of its latest released end."""
+    """For each incident that was ended as a whole: the revision of its latest released end."""
     a = t.alerts.c
     statement = select(a.incident, func.max(a.revision)).where(
-        a.purpose.in_(["all_clear", "false_alarm"]), a.state == "released"
+        a.purpose.in_([Purpose.ALL_CLEAR, Purpose.FALSE_ALARM]), a.state == "released"
     )
     return {IncidentId(row[0]): row[1] for row in connection.execute(statement.group_by(a.incident))}
+
+
+def posts_of(
+    connection: Connection, *, incident: IncidentId, alert: AlertId | None = None
+) -> list[tuple[Alert, list[Delivery]]]:
+    """Earlier texts of ``incident`` and of what was joined into it, or of one ``alert``, with their posts, first to last."""
+    a, d = t.alerts.c, t.deliveries.c
+    ids = [incident, *connection.execute(select(t.joins.c.incident).where(t.joins.c.into == incident)).scalars()]
+    where = [a.incident.in_(ids), a.state == "released", a.purpose.in_([Purpose.ALERT, Purpose.UPDATE])]
+    if alert is not None:
+        where.append(a.id == alert)
+    found = []
+    for row in connection.execute(select(a.id, a.body).where(*where).order_by(a.released_at)):
+        posted = (d.alert == row.id, d.verb == Verb.POST, d.state.in_([*CARRIED, _S.SENDING, _S.IN_DOUBT]))
+        deliveries = [delivery_of(one) for one in connection.execute(select(t.deliveries).where(*posted))]
+        if deliveries:
+            found.append((Alert.from_json(row.body), deliveries))
+    return found
+
+
+def partial_ends(connection: Connection) -> list[Alert]:
+    """Released ends of channels that dropped out of an incident which is open still."""
+    a, i = t.alerts.c, t.incidents.c
+    statement = select(a.body).join(t.incidents, i.id == a.incident)
+    statement = statement.where(a.purpose == PARTIAL, a.state == "released", i.open.is_(True))
+    return [Alert.from_json(body) for body in connection.execute(statement).scalars()]
 
 
 def delivery(connection: Connection, wanted: DeliveryId) -> Delivery | None:
@@ -165,7 +241,12 @@ def delivery(connection: Connection, wanted: DeliveryId) -> Delivery | None:
 def is_overtaken(connection: Connection, delivery: Delivery) -> bool:
     """Whether a later text of its incident went out, or may have, on the same channel."""
     d = t.deliveries.c
-    lane = (d.incident == delivery.incident, d.channel == delivery.channel, d.revision > delivery.revision)
+    lane = (
+        d.incident == delivery.incident,
+        d.channel == delivery.channel,
+        d.revision > delivery.revision,
+        d.verb == Verb.POST,
+    )
     sent = d.state.in_([*CARRIED, *_MAYBE])
     return connection.execute(select(d.id).where(*lane, sent).limit(1)).first() is not None
 

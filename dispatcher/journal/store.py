@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
 from dispatcher.journal.rows import delivery_row
-from dispatcher.model.alert import Alert, Planned
-from dispatcher.model.delivery import UNTRIED, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, IncidentId
+from dispatcher.model.alert import Alert, Planned, Purpose
+from dispatcher.model.delivery import (
+    UNTRIED,
+    AlertId,
+    DeliveryId,
+    DeliveryState,
+    IncidentId,
+    Verb,
+)  # fmt: skip
 from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
 
 _CHUNK = 500
+PARTIAL = "partial_end"  # how the end of some channels stands in the table of alerts, beside the purposes
+ENDS = (Purpose.ALL_CLEAR, Purpose.FALSE_ALARM, PARTIAL)
 
 
 class Stale(DispatcherError):
@@ -51,6 +60,15 @@ class IncidentRow:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What a plan relied on: of this playbook no incident but ``known`` was heard of since then."""
+
+    playbook: str
+    since: datetime
+    known: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One event with everything that was planned for it, ready to be written in one transaction."""
@@ -64,6 +82,7 @@ class Entry:
     incident: IncidentRow | None
     alerts: tuple[Alert, ...] = ()
     people: tuple[tuple[AlertId, str], ...] = ()  # named persons whose trigger counts as a release
+    alone: Alone | None = None
 
 
 def claim_realm(connection: Connection, realm: str) -> None:
@@ -85,7 +104,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         return _conflict(connection, entry)
     if known is not None:
         return Recorded("refused" if known.state == "refused" else "duplicate", known.number)
-    if _revision(connection, event.incident) != entry.revision:
+    if _revision(connection, event.incident) != entry.revision or not _still_alone(connection, event, entry.alone):
         raise Stale(event.incident)
     number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
                       incident=event.incident, kind=event.kind, notes=entry.notes)  # fmt: skip
@@ -95,12 +114,21 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         "notes": json.dumps(entry.notes, ensure_ascii=False),
     })  # fmt: skip
     if entry.incident is not None:
-        _write_incident(connection, event.incident, entry.incident, entry.revision + 1, entry.received_at)
+        revision = max((a.revision for a in entry.alerts if a.incident == event.incident), default=entry.revision + 1)
+        _write_incident(connection, event.incident, entry.incident, revision, entry.received_at, new=not entry.revision)
     for alert in entry.alerts:
         write_alert(connection, alert, released_at=None if alert.held else entry.received_at)
     for alert_id, person in entry.people:
         write_release(connection, alert_id, person, "release", entry.received_at)
     return Recorded(entry.state, number)
+
+
+def _still_alone(connection: Connection, event: IncidentEvent, alone: Alone | None) -> bool:
+    if alone is None:
+        return True
+    i = t.incidents.c
+    where = (i.playbook == alone.playbook, i.updated_at > alone.since, i.open.is_(True))
+    return connection.execute(select(i.id).where(*where, i.id.not_in([event.incident, *alone.known]))).first() is None
 
 
 def _conflict(connection: Connection, entry: Entry) -> Recorded:
@@ -148,28 +176,30 @@ def _revision(connection: Connection, incident: IncidentId) -> int:
 
 
 def _write_incident(
-    connection: Connection, incident: IncidentId, row: IncidentRow, revision: int, at: datetime
+    connection: Connection, incident: IncidentId, row: IncidentRow, revision: int, at: datetime, *, new: bool
 ) -> None:
     values = {
         "revision": revision, "open": row.open, "playbook": row.playbook, "covered": json.dumps(row.covered),
         "kind": row.kind, "place": row.place, "regions": json.dumps(row.regions), "severity": row.severity,
         "facts": json.dumps(dict(row.facts), ensure_ascii=False), "updated_at": at,
     }  # fmt: skip
-    if revision == 1:
+    if new:
         connection.execute(insert(t.incidents), {"id": incident, "opened_at": at, **values})
     else:
         connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(**values))
-    add_fact(connection, at, "incident.opened" if revision == 1 else "incident.changed", incident,
+    add_fact(connection, at, "incident.opened" if new else "incident.changed", incident,
              revision=revision, open=row.open, place=row.place)  # fmt: skip
 
 
-def bump_incident(connection: Connection, incident: IncidentId, expected: int, at: datetime, **changes: Any) -> None:
-    """Move the incident to the next revision with ``changes``; raises `Stale` where someone was faster."""
-    values = {"revision": expected + 1, "updated_at": at, **changes}
+def bump_incident(
+    connection: Connection, incident: IncidentId, expected: int, at: datetime, *, by: int = 1, **changes: Any
+) -> None:
+    """Move the incident ``by`` so many revisions, with ``changes``; raises `Stale` where someone was faster."""
+    values = {"revision": expected + by, "updated_at": at, **changes}
     where = (t.incidents.c.id == incident, t.incidents.c.revision == expected)
     if connection.execute(update(t.incidents).where(*where).values(**values)).rowcount != 1:
         raise Stale(incident)
-    add_fact(connection, at, "incident.changed", incident, revision=expected + 1)
+    add_fact(connection, at, "incident.changed", incident, revision=expected + by)
 
 
 def close_incident(connection: Connection, incident: IncidentId, at: datetime) -> None:
@@ -178,12 +208,41 @@ def close_incident(connection: Connection, incident: IncidentId, at: datetime) -
     add_fact(connection, at, "incident.closed", incident)
 
 
+def as_json(values: Iterable[str]) -> str:
+    """A list of texts as it stands in a column."""
+    return json.dumps(list(values))
+
+
+def take_out(
+    connection: Connection, incident: IncidentId, revision: int, at: datetime, *,
+    channels: Collection[str] | None = None, detail: str = "the area leaves this channel behind",
+) -> None:  # fmt: skip
+    """Nothing of ``incident`` before ``revision`` leaves any more, on ``channels`` or, without them, anywhere."""
+    d, a = t.deliveries.c, t.alerts.c
+    earlier = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
+    where = [d.incident == incident, d.revision < revision, d.verb == Verb.POST, d.state.in_(earlier)]
+    if channels is not None:
+        where.append(d.channel.in_(channels))
+    ids = connection.execute(select(d.id).where(*where)).scalars().all()
+    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
+    if channels is None:
+        held = (a.incident == incident, a.state == "held")
+        gone = connection.execute(select(a.id).where(*held)).scalars().all()
+        connection.execute(update(t.alerts).where(*held).values(state="superseded"))
+        add_facts(connection, at, (("alert.superseded", key, {"incident": incident, "by": detail}) for key in gone))
+
+
+def narrow_incident(connection: Connection, incident: IncidentId, regions: Sequence[str]) -> None:
+    """The incident goes on in ``regions`` only."""
+    connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(regions=as_json(regions)))
+
+
 def write_alert(connection: Connection, alert: Alert, *, released_at: datetime | None) -> None:
     """The alert with its plan row; its deliveries follow in batches or are rebuilt from it after a crash."""
     state = "released" if released_at else "held"
     connection.execute(insert(t.alerts), {
-        "id": alert.id, "incident": alert.incident, "revision": alert.revision, "purpose": alert.purpose,
-        "state": state, "digest": alert.digest, "created_at": alert.created_at, "released_at": released_at,
+        "id": alert.id, "incident": alert.incident, "revision": alert.revision,
+        "purpose": PARTIAL if alert.partial else alert.purpose, "state": state, "digest": alert.digest, "created_at": alert.created_at, "released_at": released_at,
         "rows_written": False, "body": alert.to_json(),
     })  # fmt: skip
     if released_at:
@@ -206,20 +265,23 @@ def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:
 def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
     """Take out of the queue what ``alert`` replaces: an end everything earlier, an update what its channels never tried."""
     d = t.deliveries.c
-    where = [d.incident == alert.incident, d.alert != alert.id]
-    if alert.purpose.ends:
+    where = [d.incident == alert.incident, d.alert != alert.id, d.verb == Verb.POST]
+    if alert.purpose is Purpose.RETRACTION:
+        return
+    if alert.purpose.ends and not alert.partial:
         earlier = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
         where.append(or_(d.state == DeliveryState.HELD, and_(d.revision < alert.revision, d.state.in_(earlier))))
     else:
-        where += [d.revision < alert.revision, d.state.in_(list(UNTRIED))]
+        earlier = [*UNTRIED, *([DeliveryState.BY_HAND, DeliveryState.IN_DOUBT] if alert.partial else [])]
+        where += [d.revision < alert.revision, d.state.in_(earlier)]
         where.append(d.channel.in_([p.channel for p in alert.plan]))
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
     detail = f"by {alert.purpose} {alert.code}"
-    _set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
-    if alert.purpose.ends:
+    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
+    if alert.purpose.ends and not alert.partial:
         prepared = (d.incident == alert.incident, d.state == DeliveryState.STANDBY)
         standby = connection.execute(select(d.id).where(*prepared)).scalars().all()
-        _set_state(connection, standby, DeliveryState.CANCELLED, at, reason="cancelled", detail=detail)
+        set_state(connection, standby, DeliveryState.CANCELLED, at, reason="cancelled", detail=detail)
     _supersede_held(connection, alert, at)
 
 
@@ -227,7 +289,7 @@ def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
     """Nobody shall release what was replaced: all that waits before an end, else what has no delivery left to let out."""
     a, d = t.alerts.c, t.deliveries.c
     where = [a.incident == alert.incident, a.id != alert.id, a.state == "held"]
-    if not alert.purpose.ends:
+    if alert.partial or not alert.purpose.ends:
         where.append(a.revision < alert.revision)
         waiting = select(d.alert).where(d.incident == alert.incident, d.state == DeliveryState.HELD)
         where += [a.rows_written.is_(True), a.id.not_in(waiting)]
@@ -236,9 +298,10 @@ def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
     add_facts(connection, at, (("alert.superseded", key, {"incident": alert.incident, "by": alert.id}) for key in ids))
 
 
-def _set_state(
+def set_state(
     connection: Connection, ids: Sequence[str], state: DeliveryState, at: datetime, *, reason: str | None, detail: str
 ) -> None:
+    """Move deliveries to ``state``, with a fact for each."""
     if not ids:
         return
     statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
@@ -252,7 +315,7 @@ def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned],
     found = [alert.delivery(p, released_at) for p in planned]
     rows = [{**delivery_row(delivery), "updated_at": alert.created_at} for delivery in found]
     connection.execute(upsert(connection, t.deliveries).on_conflict_do_nothing(), rows)
-    started = [_attempt_row(d.id, 1, released_at) for d in found if d.state is DeliveryState.SENDING and released_at]
+    started = [attempt_row(d.id, 1, released_at) for d in found if d.state is DeliveryState.SENDING and released_at]
     if started:
         connection.execute(upsert(connection, t.attempts).on_conflict_do_nothing(), started)
     add_facts(connection, alert.created_at, ((f"delivery.{d.state}", d.id, {}) for d in found))
@@ -263,121 +326,51 @@ def finish_rows(connection: Connection, alert: AlertId) -> None:
     connection.execute(update(t.alerts).where(t.alerts.c.id == alert).values(rows_written=True))
 
 
-def _attempt_row(delivery: DeliveryId, number: int, at: datetime | None) -> dict[str, Any]:
+def attempt_row(delivery: DeliveryId, number: int, at: datetime | None) -> dict[str, Any]:
+    """Column values of an attempt that begins."""
     return {"delivery": delivery, "number": number, "started_at": at, "detail": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What became of deliveries that were to start: those that may, and those whose rows are not written yet."""
-
-    started: frozenset[DeliveryId]
-    unwritten: frozenset[DeliveryId]
-
-
-def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> Claims:
-    """Move queued deliveries to sending with one attempt more; what is not queued any more is not claimed."""
-    states = states_of(connection, [delivery.id for delivery in starting])
-    claimed = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
-    if claimed:
-        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
-        statement = statement.values(state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=at)
-        connection.execute(statement, [{"key": d.id} for d in claimed])
-        connection.execute(insert(t.attempts), [_attempt_row(d.id, d.attempts + 1, at) for d in claimed])
-        add_facts(connection, at, ((f"delivery.{DeliveryState.SENDING}", d.id, {}) for d in claimed))
-    return Claims(frozenset(d.id for d in claimed), frozenset(d.id for d in starting if d.id not in states))
-
-
-def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:
-    """State and number of attempts of each delivery."""
-    found: dict[str, tuple[DeliveryState, int]] = {}
-    d = t.deliveries.c
-    for at in range(0, len(ids), _CHUNK):
-        rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
-        found |= {row.id: (DeliveryState(row.state), row.attempts) for row in rows}
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A delivery's new state after an attempt or a decision, with the states it passed through on the way."""
-
-    delivery: Delivery
-    path: tuple[DeliveryState, ...]
-    before: DeliveryState
-    attempt: Attempt | None = None
-    note: str = ""
-
-
-def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) -> list[DeliveryId]:
-    """Write steps whose claim still holds (same state, same number of attempts); their ids."""
-    states = states_of(connection, [step.delivery.id for step in steps])
-    held = [s for s in steps if states.get(s.delivery.id) == (s.before, s.delivery.attempts)]
-    if held:
-        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
-        columns = [c for c in t.deliveries.c.keys() if c not in ("id", "updated_at")]  # noqa: SIM118 - a column set
-        statement = statement.values({c: bindparam(f"new_{c}") for c in columns} | {"updated_at": at})
-        rows = [{f"new_{k}": v for k, v in delivery_row(s.delivery).items() if k != "id"} for s in held]
-        connection.execute(statement, [{"key": s.delivery.id, **row} for s, row in zip(held, rows, strict=True)])
-        _end_attempts(connection, [s.attempt for s in held if s.attempt])
-        add_facts(connection, at, (fact for s in held for fact in _step_facts(s)))
-    return [s.delivery.id for s in held]
-
-
-def _step_facts(step: Step) -> Iterable[tuple[str, str, dict[str, Any]]]:
-    d = step.delivery
-    body = {"reason": d.reason, "detail": d.detail, "note": step.note, "url": d.url, "doubtful": d.doubtful}
-    return [(f"delivery.{state}", d.id, {k: v for k, v in body.items() if v}) for state in step.path]
-
-
-def _end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
-    if not ended:
-        return
-    a = t.attempts
-    statement = update(a).where(a.c.delivery == bindparam("key"), a.c.number == bindparam("nth"))
-    statement = statement.values(
-        ended_at=bindparam("to_ended"), result=bindparam("to_result"), reason=bindparam("to_reason"),
-        detail=bindparam("to_detail"),
-    )  # fmt: skip
-    connection.execute(statement, [
-        {"key": x.delivery, "nth": x.number, "to_ended": x.ended_at, "to_result": x.result, "to_reason": x.reason,
-         "to_detail": x.detail}
-        for x in ended
-    ])  # fmt: skip
 
 
 def write_release(
     connection: Connection, alert: AlertId, person: str, decision: str, at: datetime, *, digest: str = "",
     reason: str = "",
-) -> int:  # fmt: skip
-    """One person's decision on an alert, counted once; how many named persons have released it now."""
+) -> None:  # fmt: skip
+    """One person's decision on an alert; who decides again is counted once, with what they said last."""
     row = {"alert": alert, "person": person, "decision": decision, "digest": digest, "reason": reason, "at": at}
-    connection.execute(upsert(connection, t.releases).on_conflict_do_nothing(), row)
+    changes = {name: row[name] for name in ("decision", "digest", "reason", "at")}
+    again = upsert(connection, t.releases).on_conflict_do_update(index_elements=["alert", "person"], set_=changes)
+    connection.execute(again, row)
     add_fact(connection, at, f"alert.{decision}_by", alert, person=person, reason=reason)
-    count = select(func.count()).where(t.releases.c.alert == alert, t.releases.c.decision == "release")
-    return int(connection.execute(count).scalar_one())
 
 
 def release_alert(connection: Connection, alert: Alert, at: datetime) -> None:
-    """Let a held alert out: supersede what it replaces, queue its held deliveries."""
-    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state="released", released_at=at))
+    """Let a held alert out, at the revision it is handed in with: supersede what it replaces, queue its deliveries."""
+    changes = {"state": "released", "released_at": at, "revision": alert.revision, "body": alert.to_json()}
+    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(changes))
     supersede(connection, alert, at)
     d = t.deliveries.c
     held = (d.alert == alert.id, d.state == DeliveryState.HELD)
     ids = connection.execute(select(d.id).where(*held)).scalars().all()
-    times = {"released_at": at, "due_at": at, "deadline_at": alert.deadline(at), "updated_at": at}
+    times = {
+        "released_at": at,
+        "due_at": at,
+        "deadline_at": alert.deadline(at),
+        "updated_at": at,
+        "revision": alert.revision,
+    }
     connection.execute(update(t.deliveries).where(*held).values(state=DeliveryState.QUEUED, **times))
     add_facts(connection, at, ((f"delivery.{DeliveryState.QUEUED}", key, {}) for key in ids))
     add_fact(connection, at, "alert.released", alert.id, incident=alert.incident, purpose=alert.purpose)
 
 
-def reject_alert(connection: Connection, alert: Alert, at: datetime) -> None:
-    """End a held alert; its deliveries are cancelled."""
-    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state="rejected"))
+def end_held(connection: Connection, alert: Alert, at: datetime, *, state: str, detail: str) -> None:
+    """End a held alert as ``state`` (rejected, superseded); its deliveries with it."""
+    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(state=state))
     d = t.deliveries.c
     ids = connection.execute(select(d.id).where(d.alert == alert.id, d.state.in_(list(UNTRIED)))).scalars().all()
-    _set_state(connection, ids, DeliveryState.CANCELLED, at, reason="cancelled", detail="rejected")
-    add_fact(connection, at, "alert.rejected", alert.id, incident=alert.incident)
+    ended, reason = (DeliveryState.CANCELLED, "cancelled") if state == "rejected" else (DeliveryState.SUPERSEDED, None)
+    set_state(connection, ids, ended, at, reason=reason, detail=detail)
+    add_fact(connection, at, f"alert.{state}", alert.id, incident=alert.incident)
 
 
 def as_started(alert: Alert, started: frozenset[str]) -> Alert:

@@ -105,6 +105,7 @@ alerts = Table(
     Column("released_at", Instant),
     Column("rows_written", Boolean, nullable=False),
     Column("body", Text, nullable=False),
+    Index("alerts_by_state", "state"),
 )  # fmt: skip
 
 releases = Table(

@@ -19,13 +19,19 @@ from dispatcher.model.playbook import PlaybookId
 
 
 class Purpose(StrEnum):
-    """Why an alert is said: the four texts every playbook has, and the page that calls staff."""
+    """Why an alert is said: the four texts every playbook has, the change of an earlier post, the page that calls staff."""
 
     ALERT = "alert"
     UPDATE = "update"
     ALL_CLEAR = "all_clear"
     FALSE_ALARM = "false_alarm"
+    RETRACTION = "retraction"
     PAGE = "page"
+
+    @property
+    def spoken(self) -> bool:
+        """Whether a playbook has a text of its own for it."""
+        return self not in (Purpose.RETRACTION, Purpose.PAGE)
 
     @property
     def ends(self) -> bool:
@@ -35,7 +41,7 @@ class Purpose(StrEnum):
     @property
     def msg_type(self) -> MsgType:
         """The CAP ``msgType`` this purpose is published as."""
-        if self.ends:
+        if self.ends or self is Purpose.RETRACTION:
             return MsgType.CANCEL
         return MsgType.UPDATE if self is Purpose.UPDATE else MsgType.ALERT
 
@@ -66,12 +72,14 @@ class TextSet:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A channel of an alert's plan: which text it says and in which state its delivery begins."""
+    """A channel of an alert's plan: which text it says, in which state its delivery begins, and what it does there."""
 
     channel: ChannelId
     text: str
     state: DeliveryState
     follows: bool = False
+    verb: Verb = Verb.POST
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +112,18 @@ class Alert:
     requested_by: str = ""
     covers: tuple[PlaybookId, ...] = ()
     degraded: bool = False  # a template failed and the built-in minimal text goes out
+    partial: bool = False  # an end for channels that dropped out; its incident goes on
+    about: AlertId | None = None  # the earlier alert whose posts a retraction changes
+    same_as: IncidentId | None = None  # the open incident that this one may be a second report of
+    words: Mapping[str, str] = field(default_factory=dict)  # a person's own words, by language
 
     @property
     def rank(self) -> int:
-        """Priority of its deliveries: 0 ends, 1 pages, then 2 (extreme) to 6 by severity."""
+        """Priority of its deliveries: 0 ends, 1 pages, 2 extreme alerts and changes of earlier posts, to 6 by severity."""
         if self.purpose.ends:
             return 0
+        if self.purpose is Purpose.RETRACTION:
+            return 2
         return 1 if self.purpose is Purpose.PAGE else 2 + self.severity.rank
 
     @property
@@ -123,7 +137,7 @@ class Alert:
         bound = {
             "texts": {key: [t.first.body, t.follow_up.body, t.repetition.body] for key, t in self.texts.items()},
             "languages": sorted({language for t in self.texts.values() for language in t.first.languages}),
-            "channels": sorted((p.channel, p.text) for p in self.plan),
+            "channels": sorted((p.channel, p.text, p.verb) for p in self.plan),
             "regions": sorted(self.regions),
             "realm": self.realm,
             "within": self.deliver_within.total_seconds(),
@@ -140,8 +154,8 @@ class Alert:
         """The delivery that ``planned`` stands for, in its opening state."""
         return Delivery(
             alert=self.id, channel=planned.channel, incident=self.incident, state=planned.state, text=planned.text,
-            rank=self.rank, revision=self.revision, follows=planned.follows, released_at=released_at,
-            due_at=released_at, deadline_at=self.deadline(released_at) if released_at else None,
+            rank=self.rank, revision=self.revision, follows=planned.follows, verb=planned.verb, target=planned.target,
+            released_at=released_at, due_at=released_at, deadline_at=self.deadline(released_at) if released_at else None,
             attempts=1 if planned.state is DeliveryState.SENDING else 0,
         )  # fmt: skip
 

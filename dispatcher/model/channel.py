@@ -31,6 +31,13 @@ class InDoubt(StrEnum):
     HOLD = "hold"
 
 
+class AfterCorrection(StrEnum):
+    """What becomes of an earlier post once its correction is out."""
+
+    EDIT = "edit"
+    DELETE = "delete"
+
+
 class Power(StrEnum):
     """What a channel can do beyond sending; declared as data, never discovered by an exception."""
 
@@ -94,6 +101,7 @@ class ChannelProfile:
     origin: str = ""
     credential: str = ""
     in_doubt: InDoubt = InDoubt.RESEND
+    after_correction: AfterCorrection = AfterCorrection.EDIT
     powers: frozenset[Power] = field(default_factory=frozenset)
 
     def serves(self, regions: frozenset[RegionId]) -> bool:

@@ -42,8 +42,9 @@ class DeliveryState(StrEnum):
 
 _S = DeliveryState
 ENDED = frozenset({_S.ACCEPTED, _S.VISIBLE, _S.FAILED, _S.EXPIRED, _S.CANCELLED, _S.SUPERSEDED, _S.RETRACTED})
-OPENING = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED, _S.SENDING, _S.CANCELLED})
+OPENING = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED, _S.SENDING, _S.BY_HAND, _S.CANCELLED})
 CARRIED = frozenset({_S.ACCEPTED, _S.VISIBLE})
+WENT_OUT = CARRIED | {_S.RETRACTED}
 UNTRIED = frozenset({_S.HELD, _S.QUEUED})
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {

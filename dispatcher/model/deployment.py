@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from dispatcher.model.cap import Area, Realm, Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
+from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Playbook, PlaybookId, Release
 
 
@@ -35,6 +36,12 @@ class Deployment:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Berlin"))
     release_override: Release | None = None
     max_age: timedelta = timedelta(minutes=10)
+    roster: Roster = field(default_factory=Roster)
+    max_ages: Mapping[str, timedelta] = field(default_factory=dict)  # of sources with one of their own
+
+    def max_age_of(self, source: str) -> timedelta:
+        """How old an event of ``source`` may be; older ones are held."""
+        return self.max_ages.get(source, self.max_age)
 
     def playbook(self, wanted: PlaybookId) -> Playbook | None:
         """The playbook of that id, if it is loaded."""
@@ -49,6 +56,11 @@ class Deployment:
         if not all(any(region.covers(named) for region in self.regions) for named in area.regions):
             return None
         return tuple(r.id for r in self.regions if any(r.covers(named) for named in area.regions))
+
+    def resolve_ids(self, ids: Iterable[str]) -> tuple[RegionId, ...]:
+        """Those of ``ids`` that are configured regions, in configured order."""
+        wanted = set(ids)
+        return tuple(region.id for region in self.regions if region.id in wanted)
 
     def region_names(self, ids: Iterable[RegionId]) -> tuple[str, ...]:
         """Public names of ``ids``, in configured order."""

@@ -5,6 +5,7 @@
     DispatcherError
     ├── ConfigurationError      a file is wrong: carries a list of Problem(file, line, field, message, remedy)
     ├── Unreadable              bytes from outside are no incident event (dead letter, acknowledged, paged)
+    │   └── BadSignature        it had to be signed and is not, or not by whom it should be
     ├── CommandError            a person asked for something that cannot be done
     │   ├── NotFound            no such incident, alert, delivery, playbook
     │   ├── Conflict            the state of things forbids it (ended, digest changed, other content)
@@ -60,6 +61,10 @@ class Unreadable(DispatcherError):
         """Keep the field apart so that receipts can name it."""
         self.message, self.field = message, field
         super().__init__(f"{field}: {message}" if field else message)
+
+
+class BadSignature(Unreadable):
+    """An event that had to be signed is not, or not by whom it should be."""
 
 
 class CommandError(DispatcherError):

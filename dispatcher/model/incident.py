@@ -70,10 +70,22 @@ class IncidentEvent:
 
 @dataclass(frozen=True, slots=True)
 class LaneHistory:
-    """What one channel has carried of an incident: certainly, or possibly."""
+    """What one channel has carried of an incident: certainly, or possibly; ``ended``: the last word on it was an end."""
 
     carried: bool = False
     may_have_carried: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another open incident, as far as it matters to whoever asks whether two reports are one."""
+
+    id: IncidentId
+    playbook: PlaybookId
+    place: str
+    regions: tuple[str, ...]
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +105,17 @@ class IncidentHistory:
     facts: Mapping[str, Any] = field(default_factory=dict)
     lanes: Mapping[ChannelId, LaneHistory] = field(default_factory=dict)
     alerts: tuple[AlertId, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    stops: tuple[str, ...] = ()  # what is stopped now, in words
 
     @property
     def carriers(self) -> frozenset[ChannelId]:
-        """Channels that carried, or may have carried, any text of this incident."""
+        """Channels that carried, or may have carried, a text of this incident and no end since."""
+        return frozenset(c for c in self.reached if not self.lanes[c].ended)
+
+    @property
+    def reached(self) -> frozenset[ChannelId]:
+        """Channels that ever carried, or may have carried, a text of this incident."""
         return frozenset(c for c, lane in self.lanes.items() if lane.carried or lane.may_have_carried)
 
 

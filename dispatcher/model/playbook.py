@@ -109,15 +109,22 @@ class NamedUpdate(Strict):
     title: str
     facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
     texts: Templates
+    partner: Templates | None = Field(default=None, description="what partners read instead")
 
 
-class Texts(Strict):
-    """The four texts without which a playbook does not load."""
+class FourTexts(Strict):
+    """The four texts without which nobody is spoken to."""
 
     alert: Templates
     update: Templates
     all_clear: Templates
     false_alarm: Templates
+
+
+class Texts(FourTexts):
+    """The four texts without which a playbook does not load; ``partner`` are those for partners, who else read the same."""
+
+    partner: FourTexts | None = None
 
 
 class ChannelRule(Strict):
@@ -151,6 +158,16 @@ class Playbook(Strict):
     facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
     channels: ChannelRule = ChannelRule()
     languages: tuple[Language, ...] = Field(default=("de", "en"), min_length=1)
+    public_place: bool = Field(
+        default=False, description="with release automatic: the source's place goes out unread; else the regions' names"
+    )
+    event_code: str = Field(default="", max_length=40, description="the official warning system's code")
+    same_within: Span | Literal["never"] = Field(
+        default=timedelta(minutes=15), description="a second incident within it is held: the same?"
+    )
+    all_clear: Literal["person", "automatic"] = Field(
+        default="person", description="automatic: below severe, a source's cancel sends the all-clear"
+    )
     texts: Texts
     updates: Mapping[FactName, NamedUpdate] = Field(default_factory=dict)
 
@@ -165,17 +182,24 @@ class Playbook(Strict):
             return self.release
         return self.release.get(severity, Release.TWO_PERSONS)
 
-    def templates(self, purpose: str, name: str = "") -> Mapping[str, Template]:
-        """Templates by language for a purpose, or for the named update ``name``."""
+    def templates(self, purpose: str, name: str = "", *, partner: bool = False) -> Mapping[str, Template]:
+        """Templates by language for a purpose, or for the named update ``name``; partners may have their own."""
         if name:
-            return self.updates[name].texts
-        found: Mapping[str, Template] = getattr(self.texts, purpose)
+            update = self.updates[name]
+            return update.partner if partner and update.partner else update.texts
+        texts = self.texts.partner if partner and self.texts.partner else self.texts
+        found: Mapping[str, Template] = getattr(texts, purpose)
         return found
 
     def text_sets(self) -> list[tuple[tuple[str, ...], Templates]]:
-        """Every set of templates with the path to it: the four texts, then the named updates."""
-        main = [(("texts", purpose), self.templates(purpose)) for purpose in Texts.model_fields]
-        return main + [(("updates", name, "texts"), update.texts) for name, update in self.updates.items()]
+        """Every set of templates with the path to it: the four texts, then the named updates, then those of partners."""
+        four = tuple(FourTexts.model_fields)
+        sets: list[tuple[tuple[str, ...], Templates]] = [(("texts", p), self.templates(p)) for p in four]
+        sets += [(("updates", name, "texts"), update.texts) for name, update in self.updates.items()]
+        if self.texts.partner:
+            sets += [(("texts", "partner", p), self.templates(p, partner=True)) for p in four]
+        own = {name: update.partner for name, update in self.updates.items()}
+        return sets + [(("updates", name, "partner"), texts) for name, texts in own.items() if texts]
 
     def all_facts(self) -> frozenset[str]:
         """Names of every fact that any of its texts may name."""
@@ -184,6 +208,12 @@ class Playbook(Strict):
     def fact_specs(self, name: str = "") -> dict[str, FactSpec]:
         """Facts that texts may name: the playbook's own and the named update's."""
         return {**self.facts, **(self.updates[name].facts if name else {})}
+
+    @model_validator(mode="after")
+    def _ends_by_people(self) -> Self:
+        if self.all_clear == "automatic" and self.severity.at_least(Severity.SEVERE):
+            raise Misplaced(("all_clear",), f"severity {self.severity}: only a person ends this", "write person")
+        return self
 
     @model_validator(mode="after")
     def _every_language(self) -> Self:

@@ -112,7 +112,14 @@ class _Trial:
         voices = {voice_of(profile, self.playbook): profile for profile in reversed(admitted)}
         for where, _ in self.playbook.text_sets():
             for voice, profile in voices.items():
-                yield from self._length(where, voice, profile)
+                if self._reads(voice, where):
+                    yield from self._length(where, voice, profile)
+
+    def _reads(self, voice: Voice, where: Path) -> bool:
+        """Whether the texts at ``where`` are those that such a channel says: partners have their own, or everybody's."""
+        of_partners = "partner" in where
+        own = (where[0], where[1], "partner") if where[0] == "updates" else ("texts", "partner", where[-1])
+        return voice.partner if of_partners else not (voice.partner and own in dict(self.playbook.text_sets()))
 
     def _part(self, path: Path, language: str, source: str) -> Iterator[Problem]:
         where = path[:-2]
@@ -165,7 +172,7 @@ class _Trial:
     def _occasion(self, where: Path, place: str, region_names: tuple[str, ...], facts: Mapping[str, Any]) -> Occasion:
         named = where[0] == "updates"
         return Occasion(
-            purpose=Purpose.UPDATE if named else Purpose(str(where[1])),
+            purpose=Purpose.UPDATE if named else Purpose(str(where[-1])),
             name=str(where[1]) if named else "",
             playbook=self.playbook, place=place, region_names=region_names, facts=facts, now=_NOON,
             sender=self.sender, realm=self.realm, code="AAA-AAA", public_only=False,

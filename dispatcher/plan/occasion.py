@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Realm
-from dispatcher.model.channel import ChannelProfile, TextLimit
+from dispatcher.model.channel import Audience, ChannelProfile, TextLimit
 from dispatcher.model.deployment import Sender
 from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT, clean
 from dispatcher.model.playbook import Playbook
@@ -27,13 +27,15 @@ class Voice:
 
     limit: TextLimit
     languages: tuple[str, ...]
+    partner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
     """What is to be said, and when. ``now`` is aware and in the deployment's time zone; ``name`` names an update.
 
-    ``public_only`` keeps facts back that are not declared public: no person reads the text before it goes out.
+    ``public_only`` keeps facts back that are not declared public, ``unseen_place`` the place that a source named: no
+    person reads the text before it goes out. ``words`` are a person's own update, by language.
     """
 
     purpose: Purpose
@@ -47,13 +49,15 @@ class Occasion:
     code: str
     public_only: bool
     name: str = ""
+    unseen_place: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def voice_of(profile: ChannelProfile, playbook: Playbook | None = None) -> Voice:
     """How ``profile`` speaks: its own languages, as far as ``playbook`` has them, else all that the playbook has."""
     spoken = playbook.languages if playbook else profile.languages or ("de", "en")
     own = tuple(language for language in profile.languages if language in spoken)
-    return Voice(profile.limit, own or spoken)
+    return Voice(profile.limit, own or spoken, profile.audience is Audience.PARTNER)
 
 
 def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[str, object]:
@@ -62,7 +66,8 @@ def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[
     following = now.astimezone(UTC) + playbook.next_update
     return {
         **facts,
-        "place": clean(occasion.place, MAX_PLACE) or place_of(names, language, MAX_PLACE),
+        "place": (not occasion.unseen_place and clean(occasion.place, MAX_PLACE))
+        or place_of(names, language, MAX_PLACE),
         "regions": place_of(names, language, MAX_TEXT),
         "region_names": names[:MAX_LIST],
         "time": f"{now:%H:%M}",

@@ -26,6 +26,7 @@ class Phrases:
     missing: str
     more: str
     minimal: Mapping[Purpose, tuple[str, str]]
+    mark: str  # says that this is an exercise where there is room for a word
 
 
 _GERMAN = Phrases(
@@ -33,6 +34,7 @@ _GERMAN = Phrases(
     repeated="Wiederholung",
     missing="[… {count} Zeichen fehlen]",
     more="{names} und {count} weitere",
+    mark="ÜBUNG",
     minimal={
         Purpose.ALERT: ("Warnung", "Folgen Sie den Anweisungen der Einsatzkräfte."),
         Purpose.UPDATE: ("Neuer Stand", "Folgen Sie den Anweisungen der Einsatzkräfte."),
@@ -45,6 +47,7 @@ _ENGLISH = Phrases(
     repeated="Repeated",
     missing="[… {count} characters missing]",
     more="{names} and {count} more",
+    mark="DRILL",
     minimal={
         Purpose.ALERT: ("Warning", "Follow the instructions of the emergency services."),
         Purpose.UPDATE: ("Update", "Follow the instructions of the emergency services."),

@@ -8,16 +8,18 @@ with fewer languages, a shorter form, and in the end a minimal text that needs n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
 from dispatcher.model.alert import Purpose, Text, TextSet
 from dispatcher.model.cap import Realm
 from dispatcher.model.channel import TextLimit
+from dispatcher.model.errors import Invalid
+from dispatcher.model.incident import clean
 from dispatcher.plan.facts import disclosed
 from dispatcher.plan.occasion import PROVIDED, Occasion, Voice, values, voice_of
-from dispatcher.plan.phrases import BLOCK, EXERCISE, phrases
+from dispatcher.plan.phrases import BLOCK, DENIALS, EXERCISE, phrases
 from dispatcher.plan.templates import TemplateFailed, TemplateRefused, compile_template
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 Form = Literal["long", "short"]
+MAX_WORDS = 400  # characters of a person's own words, in each language
 
 
 class NothingFits(ValueError):
@@ -33,11 +36,15 @@ class NothingFits(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Texts by voice. ``degraded``: somewhere a minimal text stands in; ``notes`` say why, and what was left out."""
+    """Texts by voice. ``degraded``: somewhere a minimal text stands in; ``notes`` say why, and what was left out.
+
+    ``withheld``: something that was given stays back, because no person reads the text before it goes out.
+    """
 
     texts: Mapping[Voice, TextSet]
     degraded: bool
     notes: tuple[str, ...]
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +57,33 @@ class Block:
 
 
 def render_texts(occasion: Occasion, voices: Iterable[Voice]) -> Rendered:
-    """The texts of an occasion; raises `NothingFits` for a voice with less than about 160 units."""
+    """The texts of an occasion; raises `NothingFits` for a voice with less than 20 units."""
     speaker = _Speaker(occasion)
     texts = {voice: speaker.text_set(voice) for voice in dict.fromkeys(voices)}
-    return Rendered(texts, speaker.degraded, tuple(speaker.notes))
+    return Rendered(texts, speaker.degraded, tuple(speaker.notes), speaker.withheld)
+
+
+def refuse_words(words: Mapping[str, str], realm: Realm) -> None:
+    """Raise `Invalid` where a person's own words are none, too long, or deny an exercise."""
+    for language, text in words.items():
+        said = clean(text, MAX_WORDS)
+        if not said:
+            raise Invalid(f"1 to {MAX_WORDS} characters", f"words.{language}")
+        denial = next((d for d in DENIALS if d in said.casefold()), "")
+        if realm is Realm.EXERCISE and denial:
+            raise Invalid(f"an exercise may not say {denial!r}", f"words.{language}")
+
+
+def render_correction(original: Text, correction: Text, limit: TextLimit) -> Text:
+    """An earlier post as it reads from now on: the correction's headline before it, or the correction alone."""
+    body = f"{correction.headline}{BLOCK}{original.body}"
+    return Text(correction.headline, body, original.languages) if limit.fits(body) else correction
 
 
 def shortest(occasion: Occasion, voice: Voice) -> Text:
     """The last text before the minimal one, as a repetition, which is longest: where this fits, a template speaks."""
     speaker = _Speaker(occasion)
-    return speaker.framed([speaker.block(occasion.purpose, voice.languages[0], "short")], repeated=True)
+    return speaker.framed([speaker.block(occasion.purpose, voice, voice.languages[0], "short")], repeated=True)
 
 
 def render_page(
@@ -83,20 +107,28 @@ class _Speaker:
         self.facts, notes = disclosed(self.specs, occasion.facts, public_only=occasion.public_only, now=occasion.now)
         self.notes = dict.fromkeys(notes)
         self.degraded = False
-        self.blocks: dict[tuple[Purpose, str, Form], Block] = {}
+        kept = [name for name, spec in self.specs.items() if name in occasion.facts and not spec.public]
+        unseen = occasion.unseen_place and bool(occasion.place)
+        self.withheld = unseen or (occasion.public_only and bool(kept))
+        if unseen:
+            self.notes["place: left out, as no person has read it"] = None
+        self.blocks: dict[tuple[Purpose, bool, str, Form], Block] = {}
 
     def text_set(self, voice: Voice) -> TextSet:
-        """First, following and repeating text of one voice."""
+        """First, following and repeating text of one voice; a person's own words are said in their languages."""
+        if words := self.occasion.words:
+            own = tuple(language for language in voice.languages if language in words)
+            voice = replace(voice, languages=own or tuple(words))
         follow_up = self._said(voice, self._own(voice))
         first = self._said(voice, self._complete(voice)) if self.occasion.purpose is Purpose.UPDATE else follow_up
         return TextSet(first, follow_up, self._said(voice, self._complete(voice), repeated=True))
 
-    def block(self, purpose: Purpose, language: str, form: Form) -> Block:
-        """One language's part in one form, rendered once."""
-        key = (purpose, language, form)
+    def block(self, purpose: Purpose, voice: Voice, language: str, form: Form) -> Block:
+        """One language's part in one form, for the public or for partners, rendered once."""
+        key = (purpose, voice.partner, language, form)
         if key not in self.blocks:
             try:
-                self.blocks[key] = self._rendered(purpose, language, form)
+                self.blocks[key] = self._rendered(purpose, language, form, partner=voice.partner)
             except (TemplateRefused, TemplateFailed) as error:
                 self._degrade(f"{purpose} {language} {form}: {error}; the minimal text stands in")
                 self.blocks[key] = self._minimal(language)
@@ -111,12 +143,15 @@ class _Speaker:
         marks = _marks(occasion.realm, languages, repeated=repeated)
         return Text(": ".join([*marks, blocks[0].headline]), _dressed(said, closing, occasion.realm, marks), languages)
 
-    def _rendered(self, purpose: Purpose, language: str, form: Form) -> Block:
+    def _rendered(self, purpose: Purpose, language: str, form: Form, *, partner: bool) -> Block:
         name = self.occasion.name if purpose is Purpose.UPDATE else ""
-        template = self.occasion.playbook.templates(purpose, name)[language]
+        templates = self.occasion.playbook.templates(purpose, name, partner=partner)
+        words = self.occasion.words if purpose is Purpose.UPDATE else {}
+        # Own words may be in a language that the playbook has not: any headline is better than none.
+        template = templates[language] if language in templates else next(iter(templates.values()))
         names, filled = PROVIDED.union(self.specs), values(self.occasion, language, self.facts)
         headline = compile_template(template.headline, names).render(filled)
-        body = compile_template(getattr(template, form), names).render(filled)
+        body = words.get(language) or compile_template(getattr(template, form), names).render(filled)
         if not headline or not body:
             raise TemplateFailed("says nothing")
         return Block(language, headline.replace("\n", " "), body)
@@ -145,28 +180,40 @@ class _Speaker:
         text = self.framed([bare], repeated=repeated, signed=False)
         if voice.limit.fits(text.body):
             return text
-        raise NothingFits(f"{voice.limit.size} {voice.limit.unit} hold no text at all")
+        return _tiny(bare.headline, voice, self.occasion)
 
     def _own(self, voice: Voice) -> Iterator[list[Block]]:
         for languages, form in _forms(voice.languages):
-            yield [self.block(self.occasion.purpose, language, form) for language in languages]
+            yield [self.block(self.occasion.purpose, voice, language, form) for language in languages]
 
     def _complete(self, voice: Voice) -> Iterator[list[Block]]:
         """For who has heard nothing yet: an update comes with the alert it is about, where both fit."""
         if self.occasion.purpose is not Purpose.UPDATE:
             return self._own(voice)
         both = (
-            [self._with_alert(language, form) for language in languages] for languages, form in _forms(voice.languages)
+            [self._with_alert(voice, language, form) for language in languages]
+            for languages, form in _forms(voice.languages)
         )
         return chain(both, self._own(voice))
 
-    def _with_alert(self, language: str, form: Form) -> Block:
-        alert, update = self.block(Purpose.ALERT, language, form), self.block(Purpose.UPDATE, language, form)
+    def _with_alert(self, voice: Voice, language: str, form: Form) -> Block:
+        alert = self.block(Purpose.ALERT, voice, language, form)
+        update = self.block(Purpose.UPDATE, voice, language, form)
         return Block(language, alert.headline, f"{alert.body}\n\n{update.headline}\n\n{update.body}")
 
     def _degrade(self, note: str) -> None:
         self.degraded = True
         self.notes[note] = None
+
+
+def _tiny(word: str, voice: Voice, occasion: Occasion) -> Text:
+    """The last resort on a channel that holds a line: its mark, a word, the code; an exercise is marked at both ends."""
+    mark = phrases(voice.languages[0]).mark if occasion.realm is Realm.EXERCISE else ""
+    for said in (f"{word} {occasion.code}", occasion.code):
+        body = " ".join(part for part in (mark, said, mark) if part)
+        if voice.limit.fits(body):
+            return Text(body, body, voice.languages[:1])
+    raise NothingFits(f"{voice.limit.size} {voice.limit.unit} hold no text at all")
 
 
 def _fewer(languages: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

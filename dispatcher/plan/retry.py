@@ -64,6 +64,8 @@ def decide(
         return _in_doubt(delivery, outcome, profile, now=now, rng=rng, ended=ended)
     if reason is Reason.DUPLICATE and delivery.doubtful:
         return Decision((_S.ACCEPTED,), note="the provider has this text already: the earlier attempt arrived")
+    if result is Result.PERMANENT and reason is Reason.CANCELLED:
+        return Decision((_S.QUEUED, _S.CANCELLED), reason, note=outcome.detail)
     if result is Result.PERMANENT:
         return Decision((_S.FAILED,), reason, doubtful=delivery.doubtful)
     if ended:

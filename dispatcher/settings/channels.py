@@ -167,5 +167,5 @@ def _profile(
         id=channel, kind=entry.kind, title=entry.title or channel, limit=traits.limit, powers=traits.powers,
         audience=entry.audience, regions=regions, languages=entry.languages, realm=entry.realm or Realm.LIVE,
         origin=settings.origin, credential=settings.credential.label if settings.credential else channel,
-        in_doubt=entry.in_doubt,
+        in_doubt=entry.in_doubt, after_correction=entry.after_correction,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from dispatcher.console.auth import ConsoleSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm
-from dispatcher.model.channel import Audience, InDoubt
+from dispatcher.model.channel import AfterCorrection, Audience, InDoubt
 from dispatcher.model.deployment import Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
 
@@ -76,6 +76,9 @@ class ChannelEntry(Strict):
     languages: tuple[Language, ...] = Field(default=(), description="in order; none means the playbook's")
     realm: Realm | None = Field(default=None, description="must be said, and said right, in realm exercise")
     in_doubt: InDoubt = InDoubt.RESEND
+    after_correction: AfterCorrection = Field(
+        default=AfterCorrection.EDIT, description="what becomes of a wrong post once its correction is out"
+    )
 
 
 RawChannels = Mapping[Id, Any]  # read one by one in channels.py, so that one broken entry stays alone

@@ -51,7 +51,7 @@ def playbook(name: str, release: str) -> Playbook:
     """A playbook of kind ``name`` with one named update."""
     text = {"de": {"headline": "Lage: {{ place }}", "long": "Meiden Sie {{ place }}.", "short": "Meiden."}}
     data = {
-        "playbook": name, "title": name.title(), "match": {"kind": [name]}, "release": release, "languages": ["de"],
+        "playbook": name, "title": name.title(), "same_within": "never", "match": {"kind": [name]}, "release": release, "languages": ["de"],
         "texts": dict.fromkeys(("alert", "update", "all_clear", "false_alarm"), text),
         "updates": {"hall": {"title": "Notunterkunft", "texts": text,
                              "facts": {"hall": {"type": "text", "sample": "Stadthalle", "required": True}}}},
@@ -146,7 +146,8 @@ async def control_room(
     channels = {WEBSITE: FakeChannel(), MESSENGER: FakeChannel(handler), DUTY: FakeChannel()}
     async with contextlib.AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(path / "journal.sqlite", on_commit=feed.wake))
-        permits, fence, steps = Permits(), Fence(), StepBatch(journal, clock)
+        fence, steps = Fence(), StepBatch(journal, clock)
+        permits = Permits(stopped=fence.halts)
         setup = Setup(deployed, channels)
         worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         pipeline = Pipeline(

@@ -14,7 +14,7 @@ from integration.test_console_people import by_hand, held
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Realm, Severity
 from dispatcher.model.delivery import DeliveryState, Reason
-from dispatcher.plan.compose import Cause
+from dispatcher.plan.pages import Cause
 
 
 async def test_an_incident_is_shown_in_full(tmp_path: Path) -> None:

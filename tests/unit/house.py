@@ -26,7 +26,7 @@ from dispatcher.model.alert import Alert, Planned, Post, Purpose, Text, TextSet
 from dispatcher.model.cap import Realm, Region, RegionId, Severity, Status
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
 from dispatcher.model.command import Speak
-from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result
+from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId, Outcome, Reason, Result, Verb
 from dispatcher.model.deployment import Deployment, Sender
 from dispatcher.model.errors import JournalBusy
 from dispatcher.model.incident import IncidentEvent, parse_event
@@ -78,7 +78,7 @@ def playbook(name: str = "amok", **changes: Any) -> Playbook:
     texts = {purpose: _said(purpose) for purpose in ("alert", "update", "all_clear", "false_alarm")}
     usual = {
         "playbook": name, "title": name.title(), "match": {"kind": [name]}, "severity": "extreme", "texts": texts,
-        "release": "automatic", "languages": ["de"],
+        "release": "automatic", "languages": ["de"], "public_place": True, "same_within": "never",
     }  # fmt: skip
     return Playbook.model_validate({**usual, **changes})
 
@@ -276,7 +276,15 @@ class Road:
         return [(post.purpose, post.incident) for post in self.fakes[ChannelId(name)].posts]
 
     async def deliveries(self, **filters: Any) -> list[Delivery]:
-        """Deliveries of the incident, without pages, in order of channel."""
+        """Deliveries of the incident, without pages and changes of earlier posts, in order of channel."""
+        return [found for found in await self.all_deliveries(**filters) if found.verb is Verb.POST]
+
+    async def edits(self, **filters: Any) -> list[Delivery]:
+        """Changes of earlier posts of the incident, in order of channel."""
+        return [found for found in await self.all_deliveries(**filters) if found.verb is not Verb.POST]
+
+    async def all_deliveries(self, **filters: Any) -> list[Delivery]:
+        """Every delivery of the incident, in order of channel."""
         wanted = {"incident": IncidentId("i1"), **filters}
         return sorted(await self.journal.read(partial(queries.deliveries, **wanted)), key=lambda d: (d.revision, d.id))
 
@@ -285,9 +293,10 @@ class Road:
         return {found.channel: str(found.state) for found in await self.deliveries(**filters)}
 
     async def alerts(self, incident: str = "i1") -> list[queries.AlertRecord]:
-        """Alerts of an incident, oldest first."""
+        """Alerts of an incident without changes of earlier posts, oldest first."""
         found = await self.journal.read(partial(queries.alert_records, incident=IncidentId(incident)))
-        return sorted(found, key=lambda record: record.alert.revision)
+        said = (record for record in found if record.alert.purpose is not Purpose.RETRACTION)
+        return sorted(said, key=lambda record: record.alert.revision)
 
     async def held(self, at: int = 0) -> tuple[AlertId, str]:
         """Id and digest of the incident's alert at this position, as somebody who releases it names them."""
@@ -327,6 +336,8 @@ async def road(
             rng=rng,
         )  # fmt: skip
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
+        permits.stopped = fence.halts
+        await pipeline.decisions.means.recall()
         worker.enqueue(await recovery.run())
         task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None
         try:

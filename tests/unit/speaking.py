@@ -94,5 +94,5 @@ def shipped() -> dict[str, str]:
 
 def every_saying(book: Playbook) -> Iterable[tuple[Purpose, str]]:
     """Each purpose, and each named update by its name."""
-    yield from ((purpose, "") for purpose in Purpose if purpose is not Purpose.PAGE)
+    yield from ((purpose, "") for purpose in Purpose if purpose.spoken)
     yield from ((Purpose.UPDATE, name) for name in book.updates)

@@ -13,7 +13,7 @@ from house import NOW, alert, delivery, full, roomy
 from dispatcher.journal import queries, store
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
-from dispatcher.journal.store import Step
+from dispatcher.journal.steps import Step
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, Result
 from dispatcher.model.errors import JournalBroken
 from dispatcher.testing import FakeClock

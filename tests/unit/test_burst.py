@@ -10,7 +10,7 @@ from pathlib import Path
 
 from house import road
 
-from dispatcher.journal import store
+from dispatcher.journal import steps
 from dispatcher.model.channel import ChannelId
 from dispatcher.permits import Permits
 
@@ -50,6 +50,6 @@ async def test_what_has_no_row_yet_is_neither_started_nor_forgotten(tmp_path: Pa
         await found.quiet()
         sent = (await found.deliveries())[0]
         later = replace(sent, channel=ChannelId("elsewhere"))
-        claims = await found.journal.write(partial(store.start_attempts, starting=[sent, later], at=found.clock.now()))
+        claims = await found.journal.write(partial(steps.start_attempts, starting=[sent, later], at=found.clock.now()))
 
     assert (claims.started, claims.unwritten) == (frozenset(), {later.id})

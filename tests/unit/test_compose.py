@@ -16,7 +16,8 @@ from dispatcher.model.delivery import DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory
 from dispatcher.model.playbook import PlaybookId, Release
-from dispatcher.plan.compose import Cause, Page, Plan, compose_page, plan_event, short_code
+from dispatcher.plan.event import Plan, plan_event
+from dispatcher.plan.pages import Cause, Page, compose_page, short_code
 
 NEW = IncidentHistory(id=IncidentId("i1"))
 CARRIED, MAYBE, WAITING = LaneHistory(carried=True), LaneHistory(may_have_carried=True), LaneHistory()
@@ -349,7 +350,7 @@ def test_codes_can_be_read_out() -> None:
 
 def test_a_page_goes_to_staff_at_once() -> None:
     """A page goes to every staff channel without a release, with what is wrong and the raw text."""
-    page = compose_page(Page(Cause.NO_AREA, ("where?",)), b'{"place": "Leer"}\xff', deployment(), NOW, "key")
+    page = compose_page(Page(Cause.NO_AREA, ("where?",)), b'{"place": "Leer"}\xff', deployment(), NOW, key="key")
     assert page is not None
     assert [(entry.channel, entry.state) for entry in page.plan] == [("duty-team", DeliveryState.QUEUED)]
     assert (page.purpose, page.people, page.rank, page.name) == (Purpose.PAGE, 0, 1, "no_area")
@@ -360,7 +361,7 @@ def test_a_page_goes_to_staff_at_once() -> None:
 def test_the_same_page_is_one() -> None:
     """The same cause for the same key is one page, any other is another."""
     keys = [("k", Cause.STALE), ("k", Cause.STALE), ("k", Cause.HELD), ("x", Cause.STALE)]
-    pages = [compose_page(Page(cause), b"", deployment(), NOW, key) for key, cause in keys]
+    pages = [compose_page(Page(cause), b"", deployment(), NOW, key=key) for key, cause in keys]
     ids = [page.id for page in pages if page is not None]
     assert (len(ids), ids[0] == ids[1], len(set(ids))) == (4, True, 3)
 
@@ -368,7 +369,7 @@ def test_the_same_page_is_one() -> None:
 def test_without_staff_there_is_no_page() -> None:
     """A deployment that has no staff channel has nobody to page, which is an answer and no error."""
     only_public = deployment(channels=tuple(c for c in CHANNELS if c.audience is not Audience.STAFF))
-    assert compose_page(Page(Cause.STALE), b"", only_public, NOW, "key") is None
+    assert compose_page(Page(Cause.STALE), b"", only_public, NOW, key="key") is None
 
 
 @pytest.mark.parametrize("cause", Cause)

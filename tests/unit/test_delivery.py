@@ -78,7 +78,7 @@ def test_what_has_ended() -> None:
 
 def test_named_sets_of_states() -> None:
     """A delivery may begin, have carried its text, or never have been tried, in just these states."""
-    assert {str(state) for state in OPENING} == {"held", "standby", "queued", "sending", "cancelled"}
+    assert {str(state) for state in OPENING} == {"held", "standby", "queued", "sending", "by_hand", "cancelled"}
     assert {str(state) for state in CARRIED} == {"accepted", "visible"}
     assert {str(state) for state in UNTRIED} == {"held", "queued"}
     assert {str(state) for state in ONLY_IF_NEVER_LEFT} == {"cancelled", "superseded", "expired"}

@@ -14,9 +14,9 @@ from dispatcher.plan.policy import people_needed, person_of
 
 # Persons needed, by the playbook's rule and by what is said.
 NEEDED = {
-    "automatic": {"alert": 0, "update": 0, "all_clear": 1, "false_alarm": 1, "page": 0},
-    "one_person": {"alert": 1, "update": 1, "all_clear": 1, "false_alarm": 1, "page": 0},
-    "two_persons": {"alert": 2, "update": 2, "all_clear": 1, "false_alarm": 1, "page": 0},
+    "automatic": {"alert": 0, "update": 0, "all_clear": 1, "false_alarm": 1, "page": 0, "retraction": 0},
+    "one_person": {"alert": 1, "update": 1, "all_clear": 1, "false_alarm": 1, "page": 0, "retraction": 0},
+    "two_persons": {"alert": 2, "update": 2, "all_clear": 1, "false_alarm": 1, "page": 0, "retraction": 0},
 }
 CASES = [(*case, override) for case in product(Release, Purpose) for override in (None, *Release)]
 

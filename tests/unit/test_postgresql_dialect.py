@@ -19,13 +19,16 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from dispatcher.journal import log as facts
-from dispatcher.journal import queries, store
+from dispatcher.journal import queries, standing, steps, store
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
-from dispatcher.journal.store import Entry, IncidentRow, Letter, Step
+from dispatcher.journal.standing import StopRow
+from dispatcher.journal.steps import Step
+from dispatcher.journal.store import Entry, IncidentRow, Letter
 from dispatcher.journal.tables import metadata
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import ChannelId
+from dispatcher.model.command import Scope
 from dispatcher.model.delivery import AlertId, Attempt, DeliveryId, DeliveryState, IncidentId, Result
 
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -71,6 +74,7 @@ ENTRY = Entry(
 )  # fmt: skip
 ATTEMPT = Attempt(delivery=delivery().id, number=1, started_at=NOW, ended_at=NOW, result=Result.ACCEPTED)
 STEP = Step(delivery().move(DeliveryState.ACCEPTED), (DeliveryState.ACCEPTED,), DeliveryState.SENDING, ATTEMPT)
+STOP = StopRow(Scope.CHANNEL, "website", "anna", "broken", NOW)
 INCIDENT, ALERT, DELIVERY = IncidentId("i1"), AlertId("a1"), DeliveryId("a1:website")
 
 # Every unit with what it needs, in an order in which each has something to do.
@@ -87,21 +91,41 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
         for found, at in ((SENT, NOW), (HELD, None), (QUEUED, NOW))
     ],
     "finish_rows": [partial(store.finish_rows, alert=ALERT)],
-    "start_attempts": [partial(store.start_attempts, starting=[QUEUED.delivery(QUEUED.plan[0], NOW)], at=NOW)],
-    "record_steps": [partial(store.record_steps, steps=[STEP], at=NOW)],
+    "start_attempts": [partial(steps.start_attempts, starting=[QUEUED.delivery(QUEUED.plan[0], NOW)], at=NOW)],
+    "record_steps": [partial(steps.record_steps, steps=[STEP], at=NOW)],
     "write_release": [partial(store.write_release, alert=HELD.id, person="anna", decision="release", at=NOW)],
     "supersede": [partial(store.supersede, alert=alert("website", name="a2", revision=2, purpose=Purpose.UPDATE), at=NOW)],
     "release_alert": [partial(store.release_alert, alert=HELD, at=NOW)],
-    "reject_alert": [partial(store.reject_alert, alert=QUEUED, at=NOW)],
+    "end_held": [partial(store.end_held, alert=QUEUED, at=NOW, state="rejected", detail="rejected")],
     "bump_incident": [partial(store.bump_incident, incident=INCIDENT, expected=1, at=NOW, open=True)],
     "close_incident": [partial(store.close_incident, incident=INCIDENT, at=NOW)],
     "add_fact": [lambda connection: store.add_fact(connection, NOW, "kind", "ref")],
     "add_facts": [lambda connection: store.add_facts(connection, NOW, [("kind", "ref", {})])],
-    "states_of": [partial(store.states_of, ids=[DELIVERY])],
+    "states_of": [partial(steps.states_of, ids=[DELIVERY])],
     "history": [partial(queries.history, incident=INCIDENT)],
     "lanes": [partial(queries.lanes, incident=INCIDENT)],
     "seen": [partial(queries.seen, source="s", event="1")],
-    "before": [partial(queries.before, event=FOUND)],
+    "before": [partial(queries.before, event=FOUND, now=NOW)],
+    "neighbours": [partial(queries.neighbours, incident=INCIDENT, now=NOW)],
+    "posts_of": [partial(queries.posts_of, incident=INCIDENT, alert=ALERT)],
+    "partial_ends": [queries.partial_ends],
+    "set_state": [partial(store.set_state, ids=[DELIVERY], state=DeliveryState.QUEUED, at=NOW, reason=None, detail="")],
+    "take_out": [partial(store.take_out, incident=INCIDENT, revision=9, at=NOW, channels=scope) for scope in (["website"], None)],
+    "narrow_incident": [partial(store.narrow_incident, incident=INCIDENT, regions=["leer"])],
+    "stops": [standing.stops],
+    "write_stop": [partial(standing.write_stop, stop=STOP)],
+    "write_resume": [
+        partial(standing.write_resume, scope=STOP.scope, ref=STOP.ref, person=person, at=NOW) for person in ("anna", "ben")
+    ],
+    "joins": [standing.joins],
+    "write_join": [partial(standing.write_join, incident=INCIDENT, into=IncidentId("i2"), person="anna", at=NOW)],
+    "given": [partial(standing.given, alert=HELD.id, now=NOW)],
+    "lapse_releases": [partial(standing.lapse_releases, now=NOW)],
+    "waiting": [standing.waiting],
+    "use_link": [partial(standing.use_link, sha256="0" * 64, person="anna", at=NOW)],
+    "link_key": [standing.link_key],
+    "note_sequence": [partial(standing.note_sequence, source="s", latest=7)],
+    "sequences": [standing.sequences],
     "alert_record": [partial(queries.alert_record, alert=ALERT)],
     "alert_records": [partial(queries.alert_records, incident=INCIDENT, state="held")],
     "unwritten_alerts": [queries.unwritten_alerts],
@@ -135,7 +159,7 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(queries) | units(facts) == set(UNITS)
+    assert units(store) | units(steps) | units(standing) | units(queries) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:
@@ -147,7 +171,14 @@ def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> 
             unit(connection)
         assert len(interpreter.told) > before, name
     conflicts = [told for told in interpreter.told if "ON CONFLICT DO NOTHING" in told]
-    assert {told.split()[2] for told in conflicts} == {"meta", "deliveries", "attempts", "releases"}
+    assert {told.split()[2] for told in conflicts} == {
+        "meta",
+        "deliveries",
+        "attempts",
+        "stops",
+        "used_links",
+        "sequences",
+    }
     assert any("RETURNING facts.seq" in told for told in interpreter.told)
     assert not [told for told in interpreter.told if "?" in told]
 

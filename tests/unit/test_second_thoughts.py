@@ -14,7 +14,7 @@ from dispatcher.model.alert import Purpose
 from dispatcher.model.command import Release
 from dispatcher.model.errors import Conflict, JournalBusy
 from dispatcher.pager import Pager
-from dispatcher.plan.compose import Cause, Page
+from dispatcher.plan.pages import Cause, Page
 
 
 async def test_an_alert_held_for_too_long_is_not_released(tmp_path: Path) -> None:

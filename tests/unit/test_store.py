@@ -12,10 +12,11 @@ import pytest
 from house import NOW, alert, delivery, event, moment
 from sqlalchemy import Connection
 
-from dispatcher.journal import queries, store
+from dispatcher.journal import queries, standing, steps, store
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
-from dispatcher.journal.store import Claims, Entry, IncidentRow, Letter, Recorded, Stale, Step
+from dispatcher.journal.steps import Claims, Step
+from dispatcher.journal.store import Entry, IncidentRow, Letter, Recorded, Stale
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelId
@@ -79,7 +80,7 @@ def moved(db: Connection, name: str, *path: DeliveryState, **changes: Any) -> No
     after = before
     for state in path:
         after = after.move(state)
-    assert store.record_steps(db, [Step(replace(after, **changes), path, before.state)], NOW) == [after.id]
+    assert steps.record_steps(db, [Step(replace(after, **changes), path, before.state)], NOW) == [after.id]
 
 
 def test_an_event_is_written_with_all_it_leads_to(db: Connection) -> None:
@@ -202,8 +203,8 @@ def test_only_what_is_queued_starts(db: Connection) -> None:
     moved(db, "two", S.SUPERSEDED)
     moved(db, "three", S.SENDING)
     stale = [*waiting[:3], replace(waiting[3], attempts=5), delivery(S.QUEUED, "unknown", attempts=0)]
-    assert store.start_attempts(db, stale, moment(1)) == Claims(frozenset({"a1:one"}), frozenset({"a1:unknown"}))
-    assert store.start_attempts(db, waiting[:1], moment(1)) == Claims(frozenset(), frozenset())
+    assert steps.start_attempts(db, stale, moment(1)) == Claims(frozenset({"a1:one"}), frozenset({"a1:unknown"}))
+    assert steps.start_attempts(db, waiting[:1], moment(1)) == Claims(frozenset(), frozenset())
     assert states(db) == {"a1:one": "sending", "a1:two": "superseded", "a1:three": "sending", "a1:four": "queued"}
     found = queries.delivery(db, DeliveryId("a1:one"))
     assert found is not None
@@ -219,7 +220,7 @@ def test_steps_write_delivery_attempt_and_every_state_passed(db: Connection) -> 
         delivery=after.id, number=1, started_at=NOW, ended_at=moment(1), result=Result.IN_DOUBT, reason=Reason.TIMEOUT
     )
     step = Step(after, (S.IN_DOUBT, S.QUEUED), S.SENDING, attempt, "resend")
-    assert store.record_steps(db, [step], moment(1)) == ["a1:website"]
+    assert steps.record_steps(db, [step], moment(1)) == ["a1:website"]
     assert kinds(db)[-2:] == ["delivery.in_doubt", "delivery.queued"]
     assert queries.facts_after(db, 0)[-1].body == {"reason": "timeout", "note": "resend", "doubtful": True}
     (found,) = queries.attempts(db, after.id)
@@ -230,13 +231,13 @@ def test_a_claim_that_does_not_hold_writes_nothing(db: Connection) -> None:
     """A step whose delivery has another state or another number of attempts by now is refused; its neighbours are not."""
     written(db, alert("one", "two", "three", state=S.SENDING))
     moved(db, "one", S.FAILED)
-    steps = [
+    written_steps = [
         Step(delivery(S.ACCEPTED, name, attempts=attempts), (S.ACCEPTED,), S.SENDING)
         for name, attempts in (("one", 1), ("two", 2), ("three", 1))
     ]
-    assert store.record_steps(db, steps, NOW) == ["a1:three"]
+    assert steps.record_steps(db, written_steps, NOW) == ["a1:three"]
     assert states(db) == {"a1:one": "failed", "a1:two": "sending", "a1:three": "accepted"}
-    assert store.record_steps(db, [], NOW) == []
+    assert steps.record_steps(db, [], NOW) == []
 
 
 def test_an_end_supersedes_everything_that_has_not_ended(db: Connection) -> None:
@@ -299,11 +300,13 @@ def test_nobody_is_asked_to_release_what_was_replaced(db: Connection, later: Ale
 
 
 def test_a_release_is_counted_once_a_person(db: Connection) -> None:
-    """The same person counts once however often they release; a rejection is no release."""
+    """The same person counts once however often they release; a rejection is no release, and after ten minutes none is."""
     written(db, alert(state=S.HELD), released=False)
-    counts = [store.write_release(db, AlertId("a1"), person, "release", NOW) for person in ("anna", "anna", "ben")]
-    assert counts == [1, 1, 2]
-    assert store.write_release(db, AlertId("a1"), "cleo", "reject", NOW) == 2
+    for person in ("anna", "anna", "ben"):
+        store.write_release(db, AlertId("a1"), person, "release", NOW)
+    store.write_release(db, AlertId("a1"), "cleo", "reject", NOW)
+    assert standing.given(db, AlertId("a1"), moment(9)) == {"anna", "ben"}
+    assert standing.given(db, AlertId("a1"), moment(10)) == set()
 
 
 def test_a_release_lets_everything_out(db: Connection) -> None:
@@ -329,7 +332,7 @@ def test_a_rejection_ends_it(db: Connection) -> None:
     """A rejected alert and all its deliveries are over, with the reason."""
     held = written(db, alert("website", "facebook-leer", state=S.HELD), released=False)
     for _ in range(2):
-        store.reject_alert(db, held, NOW)
+        store.end_held(db, held, NOW, state="rejected", detail="rejected")
     assert set(states(db).values()) == {"cancelled"}
     record = queries.alert_record(db, held.id)
     assert record is not None
@@ -473,5 +476,5 @@ def test_many_ids_are_asked_for_in_pieces(db: Connection) -> None:
     """However many deliveries are asked for at once, the database is asked in pieces it can take."""
     names = [f"c{number}" for number in range(1_203)]
     written(db, alert(*names))
-    found = store.states_of(db, [f"a1:{name}" for name in [*names, "unknown"]])
+    found = steps.states_of(db, [f"a1:{name}" for name in [*names, "unknown"]])
     assert found == {f"a1:{name}": (S.QUEUED, 0) for name in names}

@@ -175,7 +175,9 @@ async def test_what_is_not_queued_any_more_does_not_start(tmp_path: Path) -> Non
         sent = alert("website", "facebook-leer")
         await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
         await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
-        await found.journal.write(partial(store.reject_alert, alert=replace(sent, plan=()), at=moment(0)))
+        await found.journal.write(
+            partial(store.end_held, alert=replace(sent, plan=()), at=moment(0), state="rejected", detail="")
+        )
         found.worker.enqueue(outgoing(sent))
         await found.quiet()
         assert (found.said("website"), found.permits._lanes) == ([], set())

@@ -25,6 +25,7 @@ export const REASONS = {
 
 export const PURPOSES = {
   alert: "Warnung", update: "Aktualisierung", all_clear: "Entwarnung", false_alarm: "Fehlalarm", page: "Ruf",
+  retraction: "Berichtigung früherer Posts",
 };
 
 export const KINDS = {
@@ -38,6 +39,10 @@ export const CAUSES = {
   nothing_matched: "Kein Einsatzplan passt", no_channel: "Kein Kanal ist zuständig", degraded: "Ein Text ist nur knapp",
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
   failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
+  same_as: "Gleiche Lage wie eine andere?", shrunk: "Gebiet verkleinert", stopped: "Angehalten",
+  break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt",
+  withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", gap: "Meldungen fehlen in der Folge",
+  configuration: "Konfiguration fehlerhaft",
   in_doubt: "Unklar, ob veröffentlicht", withdrawn: "Quelle meldet Ende, bevor etwas hinausging",
 };
 

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from dispatcher.journal.tables import incidents, metadata
+from dispatcher.journal.tables import alerts, incidents, metadata
 
 revision = "0002"
 down_revision = "0001"
@@ -13,8 +13,8 @@ TABLES = ("joins", "sequences", "stops", "used_links", "configurations")
 
 
 def upgrade() -> None:
-    """Five tables more, and an index to find incidents of one playbook."""
+    """Five tables more, and two indexes: incidents of one playbook, alerts that are held."""
     for name in TABLES:
         metadata.tables[name].create(op.get_bind(), checkfirst=True)
-    for index in incidents.indexes:
+    for index in (*incidents.indexes, *alerts.indexes):
         index.create(op.get_bind(), checkfirst=True)

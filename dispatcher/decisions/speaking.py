@@ -1,0 +1,254 @@
+"""People speak on: updates, ends, reopening, taking back, joining two incidents. Always with a name."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from dispatcher.decisions.means import Means
+from dispatcher.journal import queries, standing, store
+from dispatcher.journal.store import Stale
+from dispatcher.model.alert import Alert, Purpose
+from dispatcher.model.cap import Area, RegionId
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.command import Join, Retract, Speak
+from dispatcher.model.delivery import AlertId
+from dispatcher.model.errors import Conflict, Invalid, NotFound
+from dispatcher.model.incident import IncidentHistory, clean
+from dispatcher.model.playbook import Playbook
+from dispatcher.plan.compose import Speech, alert_id, channels_of, compose, compose_ending, follow_up, shrunk
+from dispatcher.plan.policy import OPERATOR
+from dispatcher.plan.render import refuse_words
+from dispatcher.plan.retract import retractions
+from dispatcher.telemetry import logger
+
+log = logger("decisions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one command of a person says: the alert, the end of channels that drop out, changes of earlier posts."""
+
+    alert: Alert
+    ending: Alert | None = None
+    edits: tuple[Alert, ...] = ()
+    left: frozenset[ChannelId] = frozenset()  # channels on which nothing earlier may leave any more
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """All of them, in the order in which they leave."""
+        return (self.alert, *([self.ending] if self.ending else []), *self.edits)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """Carries out what people say about an incident."""
+
+    means: Means
+
+    async def speak(self, command: Speak) -> AlertId:
+        """Say an update or an end, or reopen; a repeated key finds what was said the first time."""
+        return await self._say(command)
+
+    async def retract(self, command: Retract) -> AlertId:
+        """A correction first, then every post of the alert is changed; raises `Conflict` where it never went out."""
+        record = await self.means.record(command.alert)
+        alert = record.alert
+        if record.state != "released" or alert.purpose not in (Purpose.ALERT, Purpose.UPDATE):
+            raise Conflict(f"alert {alert.id} is {record.state} ({alert.purpose}): there is nothing to take back")
+        speak = Speak(
+            person=command.person, incident=alert.incident, key=f"retract/{command.key}", words=command.words,
+            purpose=Purpose.UPDATE if command.words else Purpose.FALSE_ALARM,
+        )  # fmt: skip
+        return await self._say(speak, about=alert.id)
+
+    async def join(self, command: Join) -> AlertId | None:
+        """Make two incidents one and say so where that is news; None where nothing new was to be said."""
+        own, into = await self.means.history(command.incident), await self.means.history(command.into)
+        if self.means.home(command.incident) == command.into:
+            return None
+        if own.revision == 0 or into.revision == 0:
+            raise NotFound(f"no incident {command.incident if own.revision == 0 else command.into}")
+        if not into.open or own.id == into.id:
+            raise Conflict(f"incident {into.id} is not open, or the same")
+        with self.means.fenced(own.id, own.revision + 1, ends=True) as undo:
+            own = await self.means.history(own.id)
+            await self._write_join(command, own)
+            undo.pop_all()
+        self.means.joined.update({own.id: into.id, **{a: into.id for a, b in self.means.joined.items() if b == own.id}})
+        log.info("joined", incident=own.id, into=into.id, person=command.person)
+        news = set(own.regions) - set(into.regions)
+        if not news and not own.carriers - into.carriers:
+            return None
+        regions = tuple(dict.fromkeys([*into.regions, *own.regions]))
+        return await self._say(Speak(
+            person=command.person, incident=into.id, purpose=Purpose.UPDATE, key=f"join/{command.key}", regions=regions,
+        ))  # fmt: skip
+
+    async def _write_join(self, command: Join, own: IncidentHistory) -> None:
+        now = self.means.clock.now()
+
+        def unit(connection: Connection) -> None:
+            """What is written together."""
+            store.bump_incident(connection, own.id, own.revision, now)
+            store.take_out(connection, own.id, own.revision + 1, now, detail=f"joined into {command.into}")
+            standing.write_join(connection, own.id, command.into, command.person, now)
+
+        await self._written(unit)
+
+    async def _say(self, command: Speak, about: AlertId | None = None) -> AlertId:
+        means = self.means
+        history = await means.history(command.incident)
+        playbook = self._playbook(history, command)
+        wanted = alert_id(command.incident, _key(command), command.purpose)
+        if wanted in history.alerts:
+            return wanted
+        _speakable(command, history, about)
+        area = self._area(command)
+        with self._fenced(command, history, playbook, area) as undo:
+            # What left before the fence stood is in the journal now: an end goes there as well.
+            history = await means.history(command.incident)
+            said = await self._composed(command, playbook, history, area, about)
+            await self._write(command, said, history, undo)
+        log.info("spoken", purpose=said.alert.purpose, incident=command.incident, person=command.person)
+        return said.alert.id
+
+    def _fenced(
+        self, command: Speak, history: IncidentHistory, playbook: Playbook, area: tuple[RegionId, ...] | None
+    ) -> ExitStack:
+        """The fence of an end, or of the channels that a new area leaves behind; kept where the word comes to be."""
+        undo = self.means.fenced(command.incident, history.revision + 1, ends=command.purpose.ends)
+        for lane in [(command.incident, channel) for channel in self._left(playbook, area)]:
+            undo.callback(
+                self.means.fence.put_back_lane, lane, self.means.fence.put_up_lane(lane, history.revision + 1)
+            )
+        return undo
+
+    def _left(self, playbook: Playbook, area: tuple[RegionId, ...] | None) -> frozenset[ChannelId]:
+        """Channels that ``area`` does not concern; none where the area stays."""
+        if area is None:
+            return frozenset()
+        return frozenset(self.means.setup.profiles) - channels_of(playbook, area, self.means.deployment)
+
+    async def _composed(
+        self, command: Speak, playbook: Playbook, history: IncidentHistory, area: tuple[RegionId, ...] | None,
+        about: AlertId | None,
+    ) -> Said:  # fmt: skip
+        speech = self._speech(command, playbook, history, area, about)
+        key, now, deployment = _key(command), self.means.clock.now(), self.means.deployment
+        made = partial(compose_ending, speech, deployment, history, now, requested_by=command.person)
+        alert = compose(
+            speech, deployment, history, now, incident=command.incident, event_key=key, requested_by=command.person
+        ).alert  # fmt: skip
+        if alert is None:
+            raise Conflict("no channel is left to say it on")
+        alert = replace(alert, about=about)
+        edits = () if alert.held else await corrections(self.means, alert)
+        ending = made(incident=command.incident, event_key=key)
+        return Said(alert=alert, ending=ending, edits=edits, left=self._left(playbook, area))
+
+    def _speech(
+        self, command: Speak, playbook: Playbook, history: IncidentHistory, area: tuple[RegionId, ...] | None,
+        about: AlertId | None,
+    ) -> Speech:  # fmt: skip
+        history = replace(history, facts=_public(history, playbook, command.name))
+        speech = follow_up(
+            command.purpose, playbook, history, place=command.place, facts=command.facts, name=command.name,
+            words={language: clean(text) for language, text in command.words.items()}, more=area or (),
+        )  # fmt: skip
+        if area is not None:
+            speech = replace(shrunk(speech, area, self.means.deployment, history, at_once=True), regions=area)
+        reopens = command.purpose is Purpose.ALERT
+        return replace(speech, back=reopens or (about is not None and not history.open))
+
+    def _area(self, command: Speak) -> tuple[RegionId, ...] | None:
+        if command.regions is None:
+            return None
+        found = self.means.deployment.resolve(Area(regions=command.regions))
+        if found is None or command.purpose.ends:
+            known = ", ".join(f"{region.id} ({region.name})" for region in self.means.deployment.regions)
+            raise Invalid(f"name regions out of: {known}; an end goes wherever something was said", "regions")
+        return found
+
+    def _playbook(self, history: IncidentHistory, command: Speak) -> Playbook:
+        if history.revision == 0:
+            raise NotFound(f"no incident {command.incident}")
+        playbook = self.means.deployment.playbook(history.playbook) if history.playbook else None
+        if playbook is None:
+            raise Conflict(f"no playbook speaks for incident {command.incident}: trigger one first")
+        if command.name and command.name not in playbook.updates:
+            raise Invalid(f"playbook {playbook.id} has no update {command.name!r}", "name")
+        if command.words and (command.name or command.purpose is not Purpose.UPDATE):
+            raise Invalid("own words are an update, and no named one", "words")
+        if command.words:
+            refuse_words(command.words, self.means.deployment.realm)
+        missing = [name for name, spec in playbook.fact_specs(command.name).items()
+                   if spec.required and name not in {**_public(history, playbook, command.name), **command.facts}]  # fmt: skip
+        if missing:
+            raise Invalid(f"the text needs {', '.join(missing)}", "facts")
+        return playbook
+
+    async def _write(self, command: Speak, said: Said, history: IncidentHistory, undo: ExitStack) -> None:
+        """One transaction; what came to be does not ``undo`` its fence."""
+        now, last = said.alert.created_at, max(alert.revision for alert in said.alerts)
+        with self.means.launch.boarding(said.alerts) as boarding:
+
+            def unit(connection: Connection) -> None:
+                """What is written together."""
+                by = last - history.revision
+                store.bump_incident(connection, command.incident, history.revision, now, by=by, **_changes(said.alert))
+                store.take_out(connection, command.incident, said.alert.revision, now, channels=said.left)
+                for alert in boarding.alerts:
+                    store.write_alert(connection, alert, released_at=None if alert.held else now)
+                    if alert.purpose.spoken:
+                        store.write_release(connection, alert.id, command.person, "release", now)
+
+            await self._written(unit)
+            undo.pop_all()
+            boarding.go(now)
+
+    async def _written(self, unit: Any) -> None:
+        try:
+            await self.means.journal.write(unit)
+        except Stale:
+            raise Conflict("the incident changed meanwhile: look again") from None
+
+
+async def corrections(means: Means, alert: Alert) -> tuple[Alert, ...]:
+    """Changes of earlier posts that go with ``alert``: of all its incident's after a false alarm, of one it corrects."""
+    if alert.purpose is not Purpose.FALSE_ALARM and alert.about is None:
+        return ()
+    only = None if alert.purpose is Purpose.FALSE_ALARM else alert.about
+    posts = await means.journal.read(partial(queries.posts_of, incident=alert.incident, alert=only))
+    return retractions(alert, posts, means.setup.profiles, means.clock.now())
+
+
+def _changes(alert: Alert) -> dict[str, Any]:
+    """What an alert makes of its incident: an end closes it, a word that is out moves it."""
+    if alert.purpose.ends:
+        return {"open": False}
+    moved = {} if alert.held else {"place": alert.place, "regions": store.as_json(alert.regions)}
+    return {**moved, "open": True}
+
+
+def _speakable(command: Speak, history: IncidentHistory, about: AlertId | None) -> None:
+    """Raises `Conflict` where this cannot be said of an incident that is open, or has ended."""
+    if command.purpose is Purpose.ALERT and history.open:
+        raise Conflict(f"incident {command.incident} is open: say an update")
+    takes_back = about is not None and command.purpose is Purpose.FALSE_ALARM
+    if command.purpose is not Purpose.ALERT and not history.open and not takes_back:
+        raise Conflict(f"incident {command.incident} is not open: reopen it first")
+
+
+def _key(command: Speak) -> str:
+    return f"{OPERATOR}{command.person}/{command.key}"
+
+
+def _public(history: IncidentHistory, playbook: Playbook, name: str) -> dict[str, Any]:
+    """Facts that a later text inherits: what a machine said in confidence goes out only where a person says it anew."""
+    specs = playbook.fact_specs(name)
+    return {fact: value for fact, value in history.facts.items() if fact in specs and specs[fact].public}

@@ -1,0 +1,107 @@
+"""What becomes of deliveries: attempts that start, and the steps that end them. Units of work like those of `store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from dispatcher.journal import tables as t
+from dispatcher.journal.log import add_facts
+from dispatcher.journal.rows import delivery_row
+from dispatcher.journal.store import attempt_row, set_state
+from dispatcher.model.delivery import CARRIED, Attempt, Delivery, DeliveryId, DeliveryState
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What became of deliveries that were to start: those that may, and those whose rows are not written yet."""
+
+    started: frozenset[DeliveryId]
+    unwritten: frozenset[DeliveryId]
+
+
+def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> Claims:
+    """Move queued deliveries to sending with one attempt more; what is not queued any more is not claimed."""
+    states = states_of(connection, [delivery.id for delivery in starting])
+    claimed = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
+    if claimed:
+        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+        statement = statement.values(state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=at)
+        connection.execute(statement, [{"key": d.id} for d in claimed])
+        connection.execute(insert(t.attempts), [attempt_row(d.id, d.attempts + 1, at) for d in claimed])
+        add_facts(connection, at, ((f"delivery.{DeliveryState.SENDING}", d.id, {}) for d in claimed))
+    return Claims(frozenset(d.id for d in claimed), frozenset(d.id for d in starting if d.id not in states))
+
+
+def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:
+    """State and number of attempts of each delivery."""
+    found: dict[str, tuple[DeliveryState, int]] = {}
+    d = t.deliveries.c
+    for at in range(0, len(ids), _CHUNK):
+        rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
+        found |= {row.id: (DeliveryState(row.state), row.attempts) for row in rows}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A delivery's new state after an attempt or a decision, with the states it passed through on the way."""
+
+    delivery: Delivery
+    path: tuple[DeliveryState, ...]
+    before: DeliveryState
+    attempt: Attempt | None = None
+    note: str = ""
+    retracts: DeliveryId | None = None  # the earlier post that it changed or deleted
+
+
+def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) -> list[DeliveryId]:
+    """Write steps whose claim still holds (same state, same number of attempts); their ids."""
+    states = states_of(connection, [step.delivery.id for step in steps])
+    held = [s for s in steps if states.get(s.delivery.id) == (s.before, s.delivery.attempts)]
+    if held:
+        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+        columns = [c for c in t.deliveries.c.keys() if c not in ("id", "updated_at")]  # noqa: SIM118 - a column set
+        statement = statement.values({c: bindparam(f"new_{c}") for c in columns} | {"updated_at": at})
+        rows = [{f"new_{k}": v for k, v in delivery_row(s.delivery).items() if k != "id"} for s in held]
+        connection.execute(statement, [{"key": s.delivery.id, **row} for s, row in zip(held, rows, strict=True)])
+        _end_attempts(connection, [s.attempt for s in held if s.attempt])
+        add_facts(connection, at, (fact for s in held for fact in _step_facts(s)))
+        _retract(connection, [s.retracts for s in held if s.retracts], at)
+    return [s.delivery.id for s in held]
+
+
+def _retract(connection: Connection, originals: Sequence[str], at: datetime) -> None:
+    """Posts that were changed or deleted are retracted."""
+    d = t.deliveries.c
+    out = select(d.id).where(d.id.in_(originals), d.state.in_([*CARRIED, DeliveryState.IN_DOUBT]))
+    ids = connection.execute(out).scalars().all()
+    set_state(connection, ids, DeliveryState.RETRACTED, at, reason=None, detail="corrected")
+
+
+def _step_facts(step: Step) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    d = step.delivery
+    body = {"reason": d.reason, "detail": d.detail, "note": step.note, "url": d.url, "doubtful": d.doubtful}
+    return [(f"delivery.{state}", d.id, {k: v for k, v in body.items() if v}) for state in step.path]
+
+
+def _end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
+    if not ended:
+        return
+    a = t.attempts
+    statement = update(a).where(a.c.delivery == bindparam("key"), a.c.number == bindparam("nth"))
+    statement = statement.values(
+        ended_at=bindparam("to_ended"), result=bindparam("to_result"), reason=bindparam("to_reason"),
+        detail=bindparam("to_detail"),
+    )  # fmt: skip
+    connection.execute(statement, [
+        {"key": x.delivery, "nth": x.number, "to_ended": x.ended_at, "to_result": x.result, "to_reason": x.reason,
+         "to_detail": x.detail}
+        for x in ended
+    ])  # fmt: skip
