@@ -33,6 +33,8 @@ class FakeChannel(Channel):
 
     handler: Callable[[Post], Awaitable[Outcome]] | None = None
     posts: list[Post] = field(default_factory=list)
+    edits: list[Post] = field(default_factory=list)
+    deletions: list[Post] = field(default_factory=list)
 
     async def send(self, post: Post) -> Outcome:
         """Leave, keep the post, answer."""
@@ -41,3 +43,15 @@ class FakeChannel(Channel):
         if self.handler is not None:
             return await self.handler(post)
         return Outcome(result=Result.ACCEPTED, provider_id=f"fake-{len(self.posts)}")
+
+    async def edit(self, post: Post) -> Outcome:
+        """Leave, keep the new text, accept it."""
+        leave()
+        self.edits.append(post)
+        return Outcome(result=Result.ACCEPTED, provider_id=post.target)
+
+    async def delete(self, post: Post) -> Outcome:
+        """Leave, keep what was to go, accept it."""
+        leave()
+        self.deletions.append(post)
+        return Outcome(result=Result.ACCEPTED, provider_id=post.target)
