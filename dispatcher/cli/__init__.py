@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dispatcher.cli.people import COMMANDS
 from dispatcher.model.errors import DispatcherError
 
 Purpose = Literal["alert", "update", "all_clear", "false_alarm"]
@@ -36,6 +37,8 @@ app = typer.Typer(
 )  # fmt: skip
 tokens = typer.Typer(help="Bearer tokens of people and sources.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tokens, name="token")
+for command in COMMANDS:
+    app.command(command.__name__.replace("_", "-"))(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dispatcher.console import api_events, api_people, api_read, api_service, page
+from dispatcher.console import api_events, api_people, api_read, api_service, api_stops, page
 from dispatcher.console.context import CONTEXT, Context
 from dispatcher.console.openapi import DESCRIPTION, describe
 from dispatcher.console.problems import problems
@@ -21,7 +21,14 @@ def make_console(context: Context) -> web.Application:
     """The application over ``context``. Whoever runs it closes ``context.hub`` first, which ends all streams."""
     app = web.Application(client_max_size=MAX_BYTES, middlewares=[problems])
     app[CONTEXT], app[SHARED] = context, Shared(context.journal)
-    table = [*api_events.routes, *api_people.routes, *api_read.routes, *api_service.routes, *page.routes]
+    table = [
+        *api_events.routes,
+        *api_people.routes,
+        *api_stops.routes,
+        *api_read.routes,
+        *api_service.routes,
+        *page.routes,
+    ]
     app[DESCRIPTION] = encoded(describe(table))
     for route in (*table, *page.static_files()):
         app.router.add_route(route.method, route.path, route.answer)

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dispatcher.model.cap import Severity
+from dispatcher.model.command import BreakGlass, Scope
 from dispatcher.model.delivery import DeliveryState
 from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT
-from dispatcher.model.playbook import FactName
+from dispatcher.model.playbook import MAX_WORDS, FactName, Language
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Place = Annotated[str, Field(min_length=1, max_length=MAX_PLACE, description="where, as the public shall read it")]
@@ -52,18 +53,62 @@ class Trigger(Preview):
     as_of: AwareDatetime | None = None
 
 
-class Words(Shape):
-    """More on an open incident; what is not said is inherited. ``name`` is one of the playbook's named updates."""
+OwnWords = Annotated[
+    dict[Language, Annotated[str, Field(min_length=1, max_length=MAX_WORDS)]],
+    Field(default_factory=dict, max_length=10, description="a person's own text, by language"),
+]
 
-    name: Annotated[str, Field(max_length=40)] = ""
+
+class End(Shape):
+    """An end, or what is said when an incident is reopened; what is not said is inherited."""
+
     facts: Facts
     place: Place | None = None
 
 
+class Words(End):
+    """More on an open incident. ``name`` is one of the playbook's named updates; ``regions`` is the area from now on."""
+
+    name: Annotated[str, Field(max_length=40)] = ""
+    words: OwnWords
+    regions: Annotated[
+        list[Id] | None, Field(max_length=MAX_LIST, description="where it is now; others get an end")
+    ] = None
+
+
 class Seen(Shape):
-    """A release is bound to what the person has seen."""
+    """A release is bound to what the person has seen; ``break_glass`` is why one person is enough."""
 
     digest: Id
+    break_glass: BreakGlass | None = None
+
+
+class Takeback(Shape):
+    """Why an alert was wrong: own words make it an update; without them it was a false alarm."""
+
+    words: OwnWords
+
+
+class Joining(Shape):
+    """The incident that speaks for both from now on."""
+
+    into: Id
+
+
+class Stopped(Shape):
+    """What shall not leave any more, and why; ``ref`` is an incident or a channel, empty for all."""
+
+    scope: Scope
+    ref: Annotated[str, Field(max_length=200)] = ""
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Resumed(Shape):
+    """Which stop is to be lifted; ``break_glass`` is why one person is enough."""
+
+    scope: Scope
+    ref: Annotated[str, Field(max_length=200)] = ""
+    break_glass: BreakGlass | None = None
 
 
 class Rejection(Shape):

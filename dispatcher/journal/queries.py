@@ -175,7 +175,8 @@ def alert_records(
 
 def _record(connection: Connection, row: Row[Any]) -> AlertRecord:
     r = t.releases.c
-    people = connection.execute(select(r.person).where(r.alert == row.id, r.decision == "release")).scalars()
+    given = (r.alert == row.id, r.decision.in_(["release", "break_glass"]))
+    people = connection.execute(select(r.person).where(*given)).scalars()
     return AlertRecord(Alert.from_json(row.body), row.state, row.released_at, row.digest, tuple(people))
 
 

@@ -15,6 +15,7 @@ from dispatcher.model.channel import Audience, ChannelProfile
 
 PlaybookId = NewType("PlaybookId", str)
 
+MAX_WORDS = 400  # characters of a person's own update, in each language
 _SPAN = re.compile(r"^\s*(\d{1,5})\s*(s|m|h|d)\s*$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

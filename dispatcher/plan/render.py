@@ -17,6 +17,7 @@ from dispatcher.model.cap import Realm
 from dispatcher.model.channel import TextLimit
 from dispatcher.model.errors import Invalid
 from dispatcher.model.incident import clean
+from dispatcher.model.playbook import MAX_WORDS
 from dispatcher.plan.facts import disclosed
 from dispatcher.plan.occasion import PROVIDED, Occasion, Voice, values, voice_of
 from dispatcher.plan.phrases import BLOCK, DENIALS, EXERCISE, phrases
@@ -27,7 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 Form = Literal["long", "short"]
-MAX_WORDS = 400  # characters of a person's own words, in each language
 
 
 class NothingFits(ValueError):
