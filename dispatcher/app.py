@@ -23,10 +23,11 @@ from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
 from dispatcher.feed import Feed, MqttStatus
 from dispatcher.intake.mqtt import MqttIntake
-from dispatcher.journal import queries, store
+from dispatcher.journal import queries, standing, store
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.launch import Launch
+from dispatcher.links import SignedLinks
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.errors import JournalBroken
 from dispatcher.pager import Pager
@@ -95,8 +96,7 @@ async def build(
     """The running service of ``loaded``. Raises `JournalLocked`, `ConfigurationError` or `OSError` where it cannot start."""
     clock, rng = clock or SystemClock(), rng or random.SystemRandom()
     deployment, broken, hub = loaded.deployment, asyncio.Event(), Hub()
-    pager = Pager()
-    feed = Feed([facts_to_hub(hub), pager])
+    feed = Feed([facts_to_hub(hub)])
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(
             loaded.journal.path, inline=inline, on_commit=feed.wake, on_broken=lambda _: broken.set(),
@@ -113,6 +113,7 @@ async def build(
             journal=journal, setup=setup, launch=launch, steps=steps, permits=permits, fence=fence, clock=clock,
             rng=rng,
         )  # fmt: skip
+        pipeline.links = links = SignedLinks(await journal.write(standing.link_key))
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
         tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
@@ -122,14 +123,17 @@ async def build(
         worker.enqueue(await recovery.run())
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
+        pager = Pager(pipeline, journal, clock)
+        feed.add(pager)
         service.spawn(feed.run(journal, before), "feed")  # what recovery decided is told as well
-        service.spawn(pager.run(pipeline, journal), "pager")
+        service.spawn(pager.run(), "pager")
         service.ready = True
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
-            clock=clock, settings=loaded.console, ready=service.readiness, problems=(*loaded.problems, *loaded.warnings),
+            clock=clock, settings=loaded.console, links=links, ready=service.readiness, problems=(*loaded.problems, *loaded.warnings),
         )  # fmt: skip
         service.url = await serve_console(stack, context)
+        links.base = loaded.console.public_url or service.url
         if loaded.broker is not None:
             service.intake = MqttIntake(loaded.broker, deployment.realm, pipeline.receive, clock)
             feed.add(MqttStatus(service.intake, journal))

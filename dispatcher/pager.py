@@ -1,26 +1,34 @@
-"""Endings that need a person: what failed, ran out of time, waits for hands or for a release is paged from the log."""
+"""What needs a person is paged from the log, and paged again, up the escalation list, until somebody has decided."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
-from dispatcher.journal import queries
+from dispatcher.clock import Clock
+from dispatcher.journal import queries, standing
 from dispatcher.journal.base import Journal
-from dispatcher.journal.queries import Fact
+from dispatcher.journal.queries import AlertRecord, Fact
+from dispatcher.journal.standing import Waiting
 from dispatcher.model.alert import Alert, Purpose
-from dispatcher.model.delivery import AlertId
+from dispatcher.model.delivery import AlertId, Delivery
 from dispatcher.model.errors import JournalBusy
 from dispatcher.pipeline import Pipeline
-from dispatcher.plan.pages import Cause, Page
+from dispatcher.plan.compose import held_page
+from dispatcher.plan.pages import Cause, Deed, Offer, Page
+from dispatcher.plan.reminders import by_hand_step, held_step
 from dispatcher.telemetry import logger
 
 log = logger("pager")
 
 GATHER_SECONDS = 1.0
 MOST_NAMED = 20
+MOST_OFFERED = 5
+EVERYBODY = 1_000  # a step so far up the escalation list that all of it is called
 
 _CAUSES = {
     "delivery.failed": Cause.FAILED,
@@ -30,14 +38,27 @@ _CAUSES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A page that is no delivery's: what happened, in a line, once for each fact."""
+
+    cause: Cause
+    line: str
+    seq: int
+    step: int = 0
+
+
+@dataclass(slots=True)
 class Pager:
     """A sink of the feed. What happens within a second to one alert is one page; pages themselves are never paged."""
 
-    def __init__(self) -> None:
-        """Nothing waits."""
-        self._waiting: dict[tuple[AlertId, Cause], list[str]] = defaultdict(list)
-        self._latest = 0
-        self._wake = asyncio.Event()
+    road: Pipeline
+    journal: Journal
+    clock: Clock
+    _waiting: dict[tuple[AlertId, Cause], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _words: list[_Word] = field(default_factory=list)
+    _called: dict[str, int] = field(default_factory=dict)  # the last step that was paged for what waits
+    _latest: int = 0
 
     async def __call__(self, facts: Sequence[Fact]) -> None:
         """Note what needs a person; the last fact about a delivery counts, for a doubt may have been decided at once."""
@@ -49,35 +70,124 @@ class Pager:
         for fact in facts:
             if fact.kind == "alert.held" and fact.body.get("requested_by"):
                 self._waiting[AlertId(fact.ref), Cause.HELD].append(fact.body["requested_by"])
+        self._words += [word for fact in facts if (word := _word(fact)) is not None]
         self._latest = facts[-1].seq
-        if self._waiting:
-            self._wake.set()
 
-    async def run(self, road: Pipeline, journal: Journal) -> None:
-        """Page what was noted, until cancelled."""
+    async def run(self) -> None:
+        """Page what was noted and what waits too long, each second, until cancelled."""
         while True:
-            await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
-            self._wake.clear()
-            waiting, self._waiting = self._waiting, defaultdict(list)
-            for (alert, cause), names in waiting.items():
-                try:
-                    await self._page(road, journal, alert, cause, names)
-                except JournalBusy as error:  # the next round tries again
-                    log.warning("page_waits", alert=alert, cause=cause, error=str(error))
-                    self._waiting[alert, cause] += names
-                    self._wake.set()
+            await self.page()
 
-    async def _page(self, road: Pipeline, journal: Journal, wanted: AlertId, cause: Cause, names: list[str]) -> None:
-        record = await journal.read(partial(queries.alert_record, alert=wanted))
-        if record is not None and record.alert.purpose is not Purpose.PAGE:
-            await self._tell(road, record.alert, cause, names)
+    async def page(self) -> None:
+        """Page everything that is due now; what a busy journal refuses is due again."""
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        words, self._words = self._words, []
+        try:
+            for word in words:
+                await self.road.page(Page(word.cause, (word.line,), step=word.step), b"", f"fact/{word.seq}")
+            for (alert, cause), names in list(waiting.items()):
+                await self._tell(alert, cause, names)
+                del waiting[alert, cause]
+            await self._remind()
+        except JournalBusy as error:
+            log.warning("pages_wait", error=str(error), waiting=len(waiting))
+            for key, names in waiting.items():
+                self._waiting[key] += names
+            self._called.clear()
+            self._words = [*words, *self._words]  # those that were written already are written once
 
-    async def _tell(self, road: Pipeline, alert: Alert, cause: Cause, names: list[str]) -> None:
-        named = sorted(set(names))
-        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-        about = f"{alert.purpose} {alert.code} of incident {alert.incident}, {alert.place}"
-        text = next((texts.first.body for texts in alert.texts.values()), "")
-        await road.page(
-            Page(cause, (about, f"{', '.join(named[:MOST_NAMED])}{more}")), text.encode(), f"{alert.id}/{self._latest}"
-        )
+    async def _tell(self, wanted: AlertId, cause: Cause, names: Sequence[str]) -> None:
+        record = await self._record(wanted)
+        if record is None or record.alert.purpose is Purpose.PAGE:
+            return
+        alert, key = record.alert, f"{wanted}/{self._latest}"
+        if cause is Cause.HELD:
+            await self.road.page(held_page(alert, [*_about(alert), f"asked by {_listed(names)}"]), _text(alert), key)
+        else:
+            await self.road.page(_page(alert, cause, names), _text(alert), key)
+
+    async def _remind(self) -> None:
+        """Void what waited too long for a second person; call again about what still waits."""
+        now = self.clock.now()
+        waiting = await self.journal.read(standing.waiting)
+        if not waiting.held and not waiting.by_hand:
+            self._called.clear()
+            return
+        lapsing = await self.journal.read(partial(standing.lapsing, now=now))
+        if lapsing:
+            await self.journal.write(partial(standing.lapse_releases, now=now))
+        await self._remind_held(waiting, now)
+        await self._remind_by_hand(waiting.by_hand, now)
+
+    async def _remind_held(self, waiting: Waiting, now: datetime) -> None:
+        due = [
+            (alert, step) for alert, since in waiting.held.items() if (step := self._due(alert, held_step(now - since)))
+        ]
+        if len(due) > MOST_NAMED:  # one call about all of them is heard, hundreds are not
+            lines = (f"{len(due)} alerts wait for release", _listed([alert for alert, _ in due]))
+            step = max(step for _, step in due)
+            await self.road.page(Page(Cause.HELD, lines, step=step), b"", f"held/{now.isoformat()}")
+            return
+        for wanted, step in due:
+            record = await self._record(wanted)
+            if record is not None:
+                page = held_page(record.alert, [*_about(record.alert), f"call {step + 1}"], step=step)
+                await self.road.page(page, _text(record.alert), f"{wanted}/held/{step}")
+
+    async def _remind_by_hand(self, waiting: Iterable[tuple[Delivery, datetime]], now: datetime) -> None:
+        late: dict[tuple[AlertId, int], list[str]] = defaultdict(list)
+        for delivery, since in waiting:
+            if step := self._due(delivery.id, by_hand_step(now - since)):
+                late[delivery.alert, step].append(delivery.channel)
+        for (wanted, step), channels in late.items():
+            record = await self._record(wanted)
+            if record is not None:
+                page = _page(record.alert, Cause.BY_HAND, channels, step=step - 1)
+                await self.road.page(page, _text(record.alert), f"{wanted}/by_hand/{step}/{_listed(channels)}")
+
+    def _due(self, ref: str, step: int) -> int:
+        """``step`` where it is a new one, else 0: what is due at once was paged when it happened."""
+        if step <= self._called.get(ref, 0):
+            return 0
+        self._called[ref] = step
+        return step
+
+    async def _record(self, wanted: AlertId) -> AlertRecord | None:
+        return await self.journal.read(partial(queries.alert_record, alert=wanted))
+
+
+def _word(fact: Fact) -> _Word | None:
+    """What the log tells that is a page in itself."""
+    body = fact.body
+    if fact.kind == "stop.begun":
+        return _Word(Cause.STOPPED, f"{fact.ref} by {body['person']}: {body['reason']}", fact.seq)
+    if fact.kind == "alert.break_glass_by":
+        return _Word(Cause.BREAK_GLASS, f"alert {fact.ref} by {body['person']}: {body['reason']}", fact.seq, EVERYBODY)
+    if fact.kind == "stop.lifted" and body.get("break_glass"):
+        line = f"stop of {fact.ref} lifted by {_listed(body['people'])}: {body['break_glass']}"
+        return _Word(Cause.BREAK_GLASS, line, fact.seq, EVERYBODY)
+    if fact.kind == "alert.release_lapsed":
+        return _Word(Cause.LAPSED, f"alert {fact.ref}, given by {body['person']}", fact.seq)
+    return None
+
+
+def _page(alert: Alert, cause: Cause, channels: Sequence[str], *, step: int = 0) -> Page:
+    offers: tuple[Offer, ...] = ()
+    if cause is Cause.BY_HAND:
+        offers = tuple(Offer(Deed.CONFIRM, f"{alert.id}:{channel}") for channel in sorted(set(channels))[:MOST_OFFERED])
+    return Page(cause, (*_about(alert), _listed(channels)), offers, alert.regions, step)
+
+
+def _about(alert: Alert) -> tuple[str, ...]:
+    return (f"{alert.purpose} {alert.code} of incident {alert.incident}, {alert.place}",)
+
+
+def _listed(names: Iterable[str]) -> str:
+    named = sorted(set(names))
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return f"{', '.join(named[:MOST_NAMED])}{more}"
+
+
+def _text(alert: Alert) -> bytes:
+    return next((texts.first.body for texts in alert.texts.values()), "").encode()

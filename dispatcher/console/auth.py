@@ -38,6 +38,11 @@ class ConsoleSettings(Strict):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     tokens_file: Path | None = None
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?)?$",
+        description="as phones reach it, for links in pages",
+    )
 
 
 class Role(StrEnum):

@@ -11,6 +11,7 @@ from aiohttp import web
 from dispatcher.clock import Clock
 from dispatcher.console.auth import ConsoleSettings, Throttle, Tickets, Tokens
 from dispatcher.journal.base import Journal
+from dispatcher.links import SignedLinks
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import Problem
 from dispatcher.pipeline import Pipeline
@@ -30,6 +31,7 @@ class Context:
     clock: Clock
     settings: ConsoleSettings
     ready: Callable[[], Mapping[str, bool]]
+    links: SignedLinks
     problems: Sequence[Problem] = ()
     tickets: Tickets = field(default_factory=Tickets)
     throttle: Throttle = field(default_factory=Throttle)

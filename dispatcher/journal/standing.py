@@ -95,6 +95,14 @@ def write_join(connection: Connection, incident: IncidentId, into: IncidentId, p
     add_fact(connection, at, "incident.joined", incident, into=into, person=person)
 
 
+def lapsing(connection: Connection, now: datetime) -> bool:
+    """Whether something given for a held alert has waited too long for a second person."""
+    r, a = t.releases.c, t.alerts.c
+    held = select(a.id).where(a.state == "held")
+    where = (r.decision == "release", r.at <= now - GIVEN_FOR, r.alert.in_(held))
+    return connection.execute(select(r.alert).where(*where).limit(1)).first() is not None
+
+
 def lapse_releases(connection: Connection, now: datetime) -> list[tuple[AlertId, str]]:
     """Void what was given for a held alert and waited too long for a second person; (alert, person) of each."""
     r, a = t.releases.c, t.alerts.c

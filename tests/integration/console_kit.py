@@ -23,6 +23,7 @@ from dispatcher.feed import Feed
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.launch import Launch
+from dispatcher.links import SignedLinks
 from dispatcher.model.alert import Post
 from dispatcher.model.cap import Realm, Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
@@ -165,7 +166,7 @@ async def control_room(
         ready = {"journal": True, "broker": True}
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, clock=clock,
-            settings=ConsoleSettings(), ready=lambda: ready, tickets=tickets or Tickets(),
+            settings=ConsoleSettings(), links=SignedLinks("key"), ready=lambda: ready, tickets=tickets or Tickets(),
         )  # fmt: skip
         client = await stack.enter_async_context(TestClient(TestServer(make_console(context))))
         stack.callback(hub.close)

@@ -121,6 +121,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "write_join": [partial(standing.write_join, incident=INCIDENT, into=IncidentId("i2"), person="anna", at=NOW)],
     "given": [partial(standing.given, alert=HELD.id, now=NOW)],
     "lapse_releases": [partial(standing.lapse_releases, now=NOW)],
+    "lapsing": [partial(standing.lapsing, now=NOW)],
     "waiting": [standing.waiting],
     "use_link": [partial(standing.use_link, sha256="0" * 64, person="anna", at=NOW)],
     "link_key": [standing.link_key],

@@ -56,8 +56,8 @@ async def test_a_page_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
                     raise refusals.pop()
                 paged.append(page)
 
-        pager = Pager()
-        running = asyncio.create_task(pager.run(Road(), found.journal))
+        pager = Pager(Road(), found.journal, found.clock)
+        running = asyncio.create_task(pager.run())
         alert, _ = await found.held()
         await pager([Fact(1, found.clock.now(), "delivery.failed", f"{alert}:website", {})])
         await until(lambda: bool(paged))
