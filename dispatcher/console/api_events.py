@@ -21,6 +21,7 @@ from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.journal import queries
 from dispatcher.model.alert import Alert
 from dispatcher.model.cap import Area, Realm, Status
+from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import Conflict, Invalid, NotFound, Unreadable
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
@@ -88,22 +89,38 @@ def idempotency_key(call: Call[Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class Wish:
     """A person's wish as the event it becomes: the bytes, and what they mean."""
 
     inbound: Inbound
     event: IncidentEvent
 
 
-def _wish(call: Call[Any], as_of: datetime, *, sent: datetime | None) -> _Wish:
-    """The event that a playbook is triggered by, the same for every repeat of a request; raises `NotFound`, `Invalid` or `Unreadable`."""
-    wanted: Preview = call.data
-    playbook, key = _playbook(call), idempotency_key(call)
-    deployment = call.context.deployment
+def _wish(call: Call[Any], as_of: datetime, *, sent: datetime | None) -> Wish:
+    asked = Asked(call.who.person, PlaybookId(call.path("id")), idempotency_key(call), call.data)
+    return wish_of(asked, call.context.deployment, as_of, sent=sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who wants which playbook to speak, under which key, about what."""
+
+    person: str
+    playbook: PlaybookId
+    key: str
+    wanted: Preview
+
+
+def wish_of(asked: Asked, deployment: Deployment, as_of: datetime, *, sent: datetime | None) -> Wish:
+    """The event that a playbook is triggered by, the same for every repeat; raises `NotFound`, `Invalid`, `Unreadable`."""
+    wanted, key = asked.wanted, asked.key
+    playbook = deployment.playbook(asked.playbook)
+    if playbook is None:
+        raise NotFound(f"no playbook {asked.playbook}")
     if deployment.resolve(Area(regions=tuple(wanted.regions))) is None:
         known = ", ".join(f"{region.id} ({region.name})" for region in deployment.regions)
         raise Invalid(f"name regions out of: {known}", "regions")
-    source = f"{OPERATOR}{call.who.person}"
+    source = f"{OPERATOR}{asked.person}"
     fields = {
         "v": 1, "id": key, "incident": wanted.incident or _incident(playbook, source, key), "msg_type": "alert",
         "status": Status.ACTUAL if deployment.realm is Realm.LIVE else Status.EXERCISE,
@@ -115,15 +132,8 @@ def _wish(call: Call[Any], as_of: datetime, *, sent: datetime | None) -> _Wish:
     fields |= {"sent": sent.isoformat()} if sent else {}
     payload = json.dumps(fields, ensure_ascii=False).encode()
     event = parse_event(payload, source=source, received_at=as_of)
-    inbound = Inbound(source=source, person=call.who.person, payload=payload, received_at=as_of, as_of=sent)
-    return _Wish(inbound, event)
-
-
-def _playbook(call: Call[Any]) -> Playbook:
-    playbook = call.context.deployment.playbook(PlaybookId(call.path("id")))
-    if playbook is None:
-        raise NotFound(f"no playbook {call.path('id')}")
-    return playbook
+    inbound = Inbound(source=source, person=asked.person, payload=payload, received_at=as_of, as_of=sent)
+    return Wish(inbound, event)
 
 
 def _incident(playbook: Playbook, source: str, key: str) -> str:
@@ -141,7 +151,7 @@ def _as_of(call: Call[Trigger]) -> datetime:
     return as_of or now
 
 
-async def _planned(call: Call[Any], wish: _Wish, as_of: datetime) -> tuple[Alert, tuple[str, ...]]:
+async def _planned(call: Call[Any], wish: Wish, as_of: datetime) -> tuple[Alert, tuple[str, ...]]:
     """The alert that a wish would become at ``as_of``; raises `Conflict` where nothing would be said."""
     history = await call.context.journal.read(partial(queries.history, incident=wish.event.incident))
     plan: Plan = plan_event(wish.event, call.context.deployment, history, as_of)

@@ -36,14 +36,14 @@ async def page(call: Call[Nothing]) -> web.Response:
     if not who.role.may(Role.VIEWER):
         raise HttpProblem(403, f"role {who.role} has no page")
     operates = who.role.may(Role.OPERATOR)
-    return _html("page.html", call.context, who=who, operates=operates, regions=call.context.deployment.regions)
+    return html("page.html", call.context, who=who, operates=operates, regions=call.context.deployment.regions)
 
 
 @routes("GET /login", role=None, reads=Ticket)
 async def login(call: Call[Ticket]) -> web.Response:
     """Begin a session with a one-time link, or ask for a token."""
     if not call.data.ticket:
-        return _html("login.html", call.context)
+        return html("login.html", call.context)
     who = call.context.tickets.redeem(call.data.ticket) or refuse(
         call.request, call.context, "this link was used or is too old"
     )
@@ -88,7 +88,8 @@ async def _begin(call: Call[Any], who: Identity, response: web.Response) -> web.
     return response
 
 
-def _html(name: str, context: Context, **values: Any) -> web.Response:
+def html(name: str, context: Context, **values: Any) -> web.Response:
+    """A page out of the template ``name``."""
     deployment = context.deployment
     text = _templates.get_template(name).render(realm=deployment.realm, sender=deployment.sender, **values)
     return web.Response(text=text, content_type="text/html")

@@ -146,6 +146,11 @@ def use_link(connection: Connection, sha256: str, person: str, at: datetime) -> 
     return connection.execute(upsert(connection, t.used_links).on_conflict_do_nothing(), values).rowcount == 1
 
 
+def link_used(connection: Connection, sha256: str) -> bool:
+    """Whether a one-time link was used."""
+    return connection.execute(select(t.used_links.c.at).where(t.used_links.c.sha256 == sha256)).first() is not None
+
+
 def link_key(connection: Connection) -> str:
     """The key that this journal's links are signed with, made when it is first asked for."""
     values = {"key": "link_key", "value": secrets.token_hex(32)}

@@ -27,7 +27,7 @@ from dispatcher.plan.compose import (
     shrunk,
 )  # fmt: skip
 from dispatcher.plan.match import Verdict, match, speaking
-from dispatcher.plan.pages import Cause, Page
+from dispatcher.plan.pages import Cause, Deed, Offer, Page
 from dispatcher.plan.policy import person_of
 
 
@@ -126,7 +126,7 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
     matched = speaking(verdicts, deployment.playbooks)
     if not matched:
         lines = (f"incident {event.incident}, kind {event.kind}", *(str(v) for v in verdicts))
-        page = Page(Cause.NOTHING_MATCHED, lines)
+        page = Page(Cause.NOTHING_MATCHED, lines, (_trigger_offer(event),), regions)
         return Plan(open=history.open, pages=(page,), verdicts=verdicts)
     machine, first = person_of(event.source) is None, matched[0]
     over = event.expires is not None and event.expires <= now
@@ -219,6 +219,15 @@ def _about(event: IncidentEvent) -> tuple[str, ...]:
     return (f"incident {event.incident}, {event.msg_type} of kind {event.kind}, {event.place}", f"from {event.source}")
 
 
+def _trigger_offer(event: IncidentEvent) -> Offer:
+    """A click away: one of our playbooks, chosen by a person, about this incident."""
+    return Offer(Deed.TRIGGER, event.incident, to=event.place)
+
+
 def _area_page(event: IncidentEvent, deployment: Deployment) -> Page:
     known = ", ".join(f"{region.id} ({region.name})" for region in deployment.regions)
-    return Page(Cause.NO_AREA, (*_about(event), f"trigger the playbook by hand with one of: {known}"))
+    return Page(
+        Cause.NO_AREA,
+        offers=(_trigger_offer(event),),
+        lines=(*_about(event), f"trigger the playbook by hand with one of: {known}"),
+    )

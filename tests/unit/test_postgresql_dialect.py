@@ -124,6 +124,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "lapsing": [partial(standing.lapsing, now=NOW)],
     "waiting": [standing.waiting],
     "use_link": [partial(standing.use_link, sha256="0" * 64, person="anna", at=NOW)],
+    "link_used": [partial(standing.link_used, sha256="0" * 64)],
     "link_key": [standing.link_key],
     "note_sequence": [partial(standing.note_sequence, source="s", latest=7)],
     "sequences": [standing.sequences],
