@@ -37,6 +37,7 @@ from dispatcher.recovery import Recovery
 from dispatcher.settings import Loaded
 from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
+from dispatcher.watch import Watch
 from dispatcher.web import Hub
 from dispatcher.worker import Worker
 
@@ -127,6 +128,9 @@ async def build(
         feed.add(pager)
         service.spawn(feed.run(journal, before), "feed")  # what recovery decided is told as well
         service.spawn(pager.run(), "pager")
+        watch = Watch(pipeline, journal)
+        pipeline.heard = watch.event
+        service.spawn(watch.run(), "watch")
         service.ready = True
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
@@ -135,7 +139,9 @@ async def build(
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
         if loaded.broker is not None:
-            service.intake = MqttIntake(loaded.broker, deployment.realm, pipeline.receive, clock)
+            service.intake = MqttIntake(
+                loaded.broker, deployment.realm, pipeline.receive, clock, sources=deployment.sources, alive=watch.alive
+            )
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)

@@ -25,6 +25,7 @@ from dispatcher.channels.departure import departing
 from dispatcher.clock import Clock
 from dispatcher.decisions import Decisions, Means
 from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.reader import read
 from dispatcher.journal import queries, store
 from dispatcher.journal.base import Journal
 from dispatcher.journal.batch import StepBatch
@@ -61,11 +62,11 @@ from dispatcher.model.delivery import (
 )  # fmt: skip
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import BadSignature, Fenced, JournalError, Unreadable
-from dispatcher.model.incident import IncidentEvent, IncidentHistory, parse_event
+from dispatcher.model.incident import IncidentEvent, IncidentHistory
 from dispatcher.permits import Fence, Permits
 from dispatcher.plan.event import Plan, alone_since, plan_event
 from dispatcher.plan.pages import Cause, Links, Page, compose_page
-from dispatcher.plan.policy import OPERATOR, person_of
+from dispatcher.plan.policy import person_of
 from dispatcher.plan.retry import decide
 from dispatcher.recovery import settled
 from dispatcher.setup import Setup
@@ -105,7 +106,7 @@ class Pipeline:
         """
         now = self.clock.now()
         try:
-            event = _read(inbound, now)
+            event = read(inbound, self.deployment.sources, now)
             self.heard(event)
             async with self._at_home(event) as event:
                 receipt = await self._take_in(event, inbound, now)
@@ -330,19 +331,6 @@ class Pipeline:
     def _seconds_left(self, delivery: Delivery) -> float:
         left = (delivery.deadline_at - self.clock.now()).total_seconds() if delivery.deadline_at else ATTEMPT_SECONDS
         return max(0.1, min(ATTEMPT_SECONDS, left))
-
-
-def _read(inbound: Inbound, now: datetime) -> IncidentEvent:
-    if inbound.retained:
-        raise Unreadable("a retained message never triggers anything")
-    if not inbound.source:
-        raise Unreadable("nobody: the topic's level for the source is empty", "source")
-    if (
-        inbound.source.startswith(OPERATOR) != bool(inbound.person)
-        or (person_of(inbound.source) or "") != inbound.person
-    ):
-        raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
-    return parse_event(inbound.payload, source=inbound.source, received_at=now)
 
 
 def _alone(plan: Plan, history: IncidentHistory, now: datetime) -> Alone | None:

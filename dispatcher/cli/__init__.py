@@ -37,6 +37,8 @@ app = typer.Typer(
 )  # fmt: skip
 tokens = typer.Typer(help="Bearer tokens of people and sources.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tokens, name="token")
+signing = typer.Typer(help="Keys and signatures of sources that sign.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(signing, name="sign")
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(command)
 
@@ -92,13 +94,43 @@ def _emit(
     username: Annotated[str | None, typer.Option()] = None,
     password_file: Annotated[Path | None, typer.Option()] = None,
     timeout: Timeout = 10.0,
+    source: Annotated[str, typer.Option(help="The source it comes from; else what the event says.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Send nothing: tell what would become of it, and why.")
+    ] = False,
+    key_file: Annotated[Path | None, typer.Option(help="Sign it with this private key.")] = None,
+    key_id: Annotated[str, typer.Option(help="The key's id; else the name of its file.")] = "",
 ) -> None:
     """Publish an incident event over MQTT. Waits for the receipt that says it is on disk."""
     from dispatcher.cli.emit import emit
 
     emit(
-        file, config=config, broker=broker, username=username, password_file=password_file, timeout=timeout
+        file, config=config, broker=broker, username=username, password_file=password_file, timeout=timeout,
+        source=source, dry_run=dry_run, key_file=key_file, key_id=key_id,
     )  # fmt: skip
+
+
+@signing.command("keygen")
+def _sign_keygen(
+    file: Annotated[Path, typer.Argument(help="Where the private key is written; its name is the id.")],
+) -> None:
+    """Make a key pair for a source that signs its events."""
+    from dispatcher.cli.sign import keygen
+
+    keygen(file)
+
+
+@signing.command("event")
+def _sign_event(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The event, exactly as it will be sent.")],
+    *,
+    key_file: Annotated[Path, typer.Option(help="The private key.")],
+    key_id: Annotated[str, typer.Option(help="Its id; else the name of its file.")] = "",
+) -> None:
+    """Print the signature of an event, as MQTT 5 and HTTP carry it."""
+    from dispatcher.cli.sign import show
+
+    show(file.read_bytes(), key_file, key_id)
 
 
 @app.command("check")

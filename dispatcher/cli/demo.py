@@ -25,7 +25,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from dispatcher.app import Service, build, raise_descriptor_limit
-from dispatcher.cli.emit import publish
+from dispatcher.cli.emit import Sending, publish
 from dispatcher.cli.run import run_loop
 from dispatcher.console.auth import ConsoleSettings
 from dispatcher.intake.embedded import EmbeddedBroker, embedded_broker
@@ -180,7 +180,7 @@ async def _emit(stage: Stage, title: str, incident: IncidentId, event: bytes) ->
     out.rule(f"[bold]{title}")
     chapter = Chapter(title, incident, datetime.now(UTC))
     stage.chapters.append(chapter)
-    receipt = await publish(stage.broker, stage.service.loaded.deployment.realm, event, 10)
+    receipt = await publish(stage.broker, stage.service.loaded.deployment.realm, event, 10, Sending(source=SOURCE))
     took = (datetime.now(UTC) - chapter.published_at) / timedelta(milliseconds=1)
     out.print(f"receipt: {receipt['state']} as number {receipt['journal']}, {took:.0f} ms after the publish")
     await _watch(stage, chapter)

@@ -18,6 +18,8 @@ from dispatcher.console.routing import Call, Routes
 from dispatcher.console.schemas import Nothing, Preview, Raw, Trigger
 from dispatcher.console.views import alerts_view, answer, playbook_view, receipt_view, texts_view
 from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.reader import read
+from dispatcher.intake.signature import HEADERS
 from dispatcher.journal import queries
 from dispatcher.model.alert import Alert
 from dispatcher.model.cap import Area, Realm, Status
@@ -39,9 +41,12 @@ async def report(call: Call[Raw]) -> web.Response:
     """Take one incident event, JSON v1; answered when it is on disk."""
     source, person = (call.who.source, "") if call.who.source else (f"{OPERATOR}{call.who.person}", call.who.person)
     payload, now = await call.request.read(), call.context.clock.now()
-    inbound = Inbound(source=source, person=person, payload=payload, received_at=now)
+    signature, key_id = (call.request.headers.get(name, "") for name in HEADERS)
+    inbound = Inbound(
+        source=source, person=person, payload=payload, received_at=now, signature=signature, key_id=key_id
+    )
     receipt = await call.context.pipeline.receive(inbound)
-    return answer(receipt_view(receipt), status=_status(receipt, inbound))
+    return answer(receipt_view(receipt), status=_status(call, receipt, inbound))
 
 
 @routes("GET /api/v1/playbooks", role=Role.VIEWER, reads=Nothing)
@@ -74,7 +79,7 @@ async def trigger(call: Call[Trigger]) -> web.Response:
         if call.data.digest not in (None, alert.digest):
             raise Conflict("it would not say any more what you have seen: look at the preview again")
     receipt = await call.context.pipeline.receive(wish.inbound)
-    status = _status(receipt, wish.inbound)
+    status = _status(call, receipt, wish.inbound)
     records = await call.context.journal.read(partial(queries.alert_records, incident=event.incident))
     body = {"receipt": receipt_view(receipt), "incident": event.incident, "alerts": alerts_view(records)}
     return answer(body, status=status)
@@ -161,19 +166,19 @@ async def _planned(call: Call[Any], wish: Wish, as_of: datetime) -> tuple[Alert,
     return plan.alert, tuple(note for note in plan.notes if note not in verdicts)
 
 
-def _status(receipt: Receipt, inbound: Inbound) -> int:
+def _status(call: Call[Any], receipt: Receipt, inbound: Inbound) -> int:
     """The status of a receipt that says yes; raises `HttpProblem` for one that says no."""
     status = _STATUS[receipt.state] if receipt.id else 400
     if status < 300:
         return status
     detail = receipt.error or "this id was used before, for other content"
-    raise HttpProblem(status, detail, receipt=receipt_view(receipt), **_culprit(inbound, status))
+    raise HttpProblem(status, detail, receipt=receipt_view(receipt), **_culprit(call, inbound, status))
 
 
-def _culprit(inbound: Inbound, status: int) -> dict[str, Any]:
+def _culprit(call: Call[Any], inbound: Inbound, status: int) -> dict[str, Any]:
     """The field that made an event unreadable, where it was one."""
     try:
-        parse_event(inbound.payload, source=inbound.source, received_at=inbound.received_at)
+        read(inbound, call.context.deployment.sources, inbound.received_at)
     except Unreadable as error:
         return {"field": error.field}
     return {"field": "status"} if status == 422 else {}

@@ -35,7 +35,7 @@ class Inbound:
     """Bytes from outside. ``ack`` lets the source forget them; ``reply`` hands it the receipt. Both after the commit.
 
     ``person`` is set only by who has checked that a person is asking; ``as_of`` is the time that texts are told at where
-    the person has seen them before.
+    the person has seen them before. ``signature`` (base64) and ``key_id`` travel outside the payload.
     """
 
     source: str
@@ -44,6 +44,8 @@ class Inbound:
     retained: bool = False
     person: str = ""
     as_of: datetime | None = None
+    signature: str = ""
+    key_id: str = ""
     ack: Callable[[], None] = lambda: None
     reply: Callable[[Receipt], None] = lambda _: None
 

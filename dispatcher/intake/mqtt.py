@@ -14,7 +14,7 @@ import os
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -28,9 +28,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from dispatcher.clock import Clock
 from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.signature import USER_PROPERTIES
+from dispatcher.intake.topics import Topics
 from dispatcher.model.cap import Realm
 from dispatcher.model.errors import JournalError
 from dispatcher.model.playbook import Strict
+from dispatcher.model.source import Source
 from dispatcher.telemetry import BROKER, keep_secret, logger
 
 log = logger("mqtt")
@@ -55,11 +58,18 @@ class MqttSettings(Strict):
     keepalive: int = Field(default=10, ge=2, le=300, description="seconds")
     prefix_in: str = Field(default="control-room", pattern=r"^[^#+\s]+$")
     prefix_out: str = Field(default="dispatcher", pattern=r"^[^#+\s]+$")
+    ca_file: Path | None = Field(default=None, description="who signed the broker's certificate; else the system's")
+    cert_file: Path | None = Field(default=None, description="our certificate, where the broker asks for one")
+    key_file: Path | None = None
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         if self.password_file and self.password_env:
             raise ValueError("give password_file or password_env, not both")
+        if (self.ca_file or self.cert_file or self.key_file) and not self.url.startswith("mqtts:"):
+            raise ValueError("certificates are for mqtts:// only")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
         return self
 
     @property
@@ -100,11 +110,18 @@ def client_for(
         settings.host, settings.port, identifier=identifier, username=settings.username, password=settings.password(),
         protocol=aiomqtt.ProtocolVersion.V5 if settings.protocol == "5" else aiomqtt.ProtocolVersion.V311,
         keepalive=settings.keepalive, timeout=10, will=will,
-        tls_context=ssl.create_default_context() if settings.url.startswith("mqtts:") else None, **options,
+        tls_context=_tls(settings) if settings.url.startswith("mqtts:") else None, **options,
     )  # fmt: skip
     client.pending_calls_threshold = 2 * OUT_BATCH  # below it, a batch of ours is no cause for a warning
     client._client.manual_ack_set(manual_ack)  # noqa: SLF001 - aiomqtt has no public switch; held by a test on a real broker
     return client
+
+
+def _tls(settings: MqttSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
 
 
 @dataclass(slots=True)
@@ -150,10 +167,12 @@ class MqttIntake:
     """Keeps one connection to the broker: events in, receipts and status out."""
 
     def __init__(
-        self, settings: MqttSettings, realm: Realm, receive: Callable[[Inbound], Awaitable[Receipt]], clock: Clock
-    ) -> None:
-        """``receive`` is the road; it acknowledges each `Inbound` itself once it is on disk."""
+        self, settings: MqttSettings, realm: Realm, receive: Callable[[Inbound], Awaitable[Receipt]], clock: Clock, *,
+        sources: Mapping[str, Source | None] | None = None, alive: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """``receive`` is the road; it acknowledges each `Inbound` itself once it is on disk. ``alive`` hears heartbeats."""
         self._settings, self._realm, self._receive, self._clock = settings, realm, receive, clock
+        self._topics, self._alive = Topics(f"{settings.prefix_in}/{realm}", sources or {}), alive
         self._tasks: set[asyncio.Task[None]] = set()
         self._out: deque[_Out] = deque(maxlen=OUT_LIMIT)
         self._receipts: deque[_Out] = deque()
@@ -169,11 +188,6 @@ class MqttIntake:
     async def until_connected(self) -> None:
         """Wait for it."""
         await self._connected.wait()
-
-    @property
-    def topic_in(self) -> str:
-        """The topic filter that events are taken from; its third level is the source's name."""
-        return f"{self._settings.prefix_in}/{self._realm}/+/incidents"
 
     def topic_out(self, *levels: str) -> str:
         """A topic of ours."""
@@ -207,7 +221,7 @@ class MqttIntake:
         window, started = _Window(client), time.monotonic()
         try:
             async with client:
-                await client.subscribe(self.topic_in, qos=1)
+                await client.subscribe([(topic, 1) for topic in self._topics.filters])
                 self._online(node)
                 try:
                     await self._until_lost(client, window)
@@ -227,7 +241,7 @@ class MqttIntake:
         BROKER.set(1)
         self._out.appendleft(_Out(node, json.dumps({"state": "online"}).encode(), 1, retain=True))
         self._wake.set()
-        log.info("broker_connected", host=self._settings.host, port=self._settings.port, topic=self.topic_in)
+        log.info("broker_connected", host=self._settings.host, port=self._settings.port, topics=self._topics.filters)
 
     async def _say_goodbye(self, client: aiomqtt.Client, node: str) -> None:
         if client._disconnected.done():  # noqa: SLF001 - no public question for it
@@ -248,11 +262,17 @@ class MqttIntake:
             await asyncio.gather(publisher, return_exceptions=True)
 
     def _take(self, message: aiomqtt.Message, window: _Window) -> None:
-        source = str(message.topic).split("/")[-2]
+        source, heartbeat = self._topics.heard(str(message.topic))
+        ack = window.arrived(message)
+        if heartbeat:
+            self._alive(source)
+            ack()
+            return
         payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
+        signature, key_id = (_property(message, name) for name in USER_PROPERTIES)
         inbound = Inbound(
             source=source, payload=payload, received_at=self._clock.now(), retained=bool(message.retain),
-            ack=window.arrived(message), reply=lambda receipt: self._reply(message, receipt),
+            signature=signature, key_id=key_id, ack=ack, reply=lambda receipt: self._reply(message, receipt),
         )  # fmt: skip
         task = asyncio.create_task(self._until_journaled(inbound))
         self._tasks.add(task)
@@ -319,6 +339,12 @@ class MqttIntake:
         except ValueError as error:
             log.warning("publish_refused", topic=out.topic, error=str(error))
         return True
+
+
+def _property(message: aiomqtt.Message, name: str) -> str:
+    """A user property of an MQTT 5 message; empty where there is none."""
+    properties: list[tuple[str, str]] = getattr(message.properties, "UserProperty", [])
+    return dict(properties).get(name, "")
 
 
 def _log_retry(state: Any) -> None:

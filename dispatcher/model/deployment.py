@@ -12,6 +12,7 @@ from dispatcher.model.cap import Area, Realm, Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
 from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Playbook, PlaybookId, Release
+from dispatcher.model.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,12 @@ class Deployment:
     release_override: Release | None = None
     max_age: timedelta = timedelta(minutes=10)
     roster: Roster = field(default_factory=Roster)
-    max_ages: Mapping[str, timedelta] = field(default_factory=dict)  # of sources with one of their own
+    sources: Mapping[str, Source | None] = field(default_factory=dict)  # None where one is configured in error
 
     def max_age_of(self, source: str) -> timedelta:
         """How old an event of ``source`` may be; older ones are held."""
-        return self.max_ages.get(source, self.max_age)
+        found = self.sources.get(source)
+        return (found and found.max_age) or self.max_age
 
     def playbook(self, wanted: PlaybookId) -> Playbook | None:
         """The playbook of that id, if it is loaded."""

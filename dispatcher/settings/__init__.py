@@ -14,14 +14,18 @@ from dispatcher.console.auth import ConsoleSettings
 from dispatcher.documents import Document, validated
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
-from dispatcher.model.channel import ChannelId
+from dispatcher.model.cap import Region
+from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import ConfigurationError, Problem
-from dispatcher.model.playbook import Release
+from dispatcher.model.people import Roster
+from dispatcher.model.playbook import Release, Strict
 from dispatcher.plan.library import load_library
 from dispatcher.settings.channels import Territory, load_channels
+from dispatcher.settings.people import PeopleFile, load_people, unreachable
 from dispatcher.settings.regions import load_regions
-from dispatcher.settings.schema import ChannelsFile, Main, anchored
+from dispatcher.settings.reporters import load_reporters
+from dispatcher.settings.schema import ChannelsFile, Main, SourcesFile, anchored
 from dispatcher.settings.sources import Sources, complaint
 
 WALL = "http://127.0.0.1:8081"
@@ -56,19 +60,26 @@ def load(path: Path, *, wall: str = WALL) -> Loaded:
     document = sources.yaml(path)
     main = anchored(validated(document, Main), path.parent)
     territory = Territory(main.realm, load_regions(main, sources), wall)
-    channels = load_channels(_channel_documents(document, main, sources), territory)
+    channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
     profiles = tuple(channels.profiles.values())
     names = tuple(region.name for region in territory.regions)
     texts, unread = _playbook_files(main, path, sources)
     playbooks, broken = load_library(texts, profiles, main.sender.sender, main.realm, region_names=names)
+    reporters = load_reporters(
+        _documents(document, main.sources_file, SourcesFile, sources),
+        signing=not main.broker or main.broker.protocol == "5",
+    )
+    roster, nobody = _people(document, main, channels.profiles, territory.regions, sources)
     deployment = Deployment(
         realm=main.realm, sender=main.sender.sender, regions=territory.regions, channels=channels.profiles,
         playbooks=playbooks, timezone=main.timezone, max_age=main.max_age,
-        release_override=Release(main.release_override) if main.release_override else None,
+        release_override=Release(main.release_override) if main.release_override else None, sources=reporters.sources,
+        roster=roster,
     )  # fmt: skip
     return Loaded(
         deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
-        console=main.console, problems=(*channels.problems, *unread, *broken), warnings=_warnings(document, deployment),
+        console=main.console, problems=(*channels.problems, *reporters.problems, *nobody, *unread, *broken),
+        warnings=(*_warnings(document, deployment), *unreachable(document, roster)),
         secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest,
     )  # fmt: skip
 
@@ -89,12 +100,24 @@ def _shipped(installed: str, checkout: str) -> Path:
     return package / installed if (package / installed).is_dir() else package.parent / checkout
 
 
-def _channel_documents(document: Document, main: Main, sources: Sources) -> list[Document]:
-    if main.channels_file is None:
+def _documents(document: Document, more: Path | None, shape: type[Strict], sources: Sources) -> list[Document]:
+    """The main file, and the one beside it that holds more of the same."""
+    if more is None:
         return [document]
-    more = sources.yaml(main.channels_file)
-    validated(more, ChannelsFile)
-    return [document, more]
+    found = sources.yaml(more)
+    validated(found, shape)
+    return [document, found]
+
+
+def _people(
+    document: Document, main: Main, channels: Mapping[ChannelId, ChannelProfile], regions: tuple[Region, ...],
+    sources: Sources,
+) -> tuple[Roster, list[Problem]]:  # fmt: skip
+    if main.people_file is None:
+        entries = PeopleFile(people=main.people, duty=main.duty, escalation=main.escalation)
+        return load_people(document, entries, channels, regions)
+    found = sources.yaml(main.people_file)
+    return load_people(found, validated(found, PeopleFile), channels, regions)
 
 
 def _playbook_files(main: Main, path: Path, sources: Sources) -> tuple[dict[str, str], list[Problem]]:

@@ -17,6 +17,7 @@ from dispatcher.model.cap import Realm
 from dispatcher.model.channel import AfterCorrection, Audience, InDoubt
 from dispatcher.model.deployment import Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
+from dispatcher.settings.people import PersonEntry
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -90,6 +91,12 @@ class ChannelsFile(Strict):
     channels: RawChannels
 
 
+class SourcesFile(Strict):
+    """The optional file of systems that report incidents, as in the main file."""
+
+    sources: Mapping[str, Any]  # read one by one in reporters.py
+
+
 class Main(Strict):
     """The main file. One is enough; the others that it may name hold what has grown too long for it."""
 
@@ -105,6 +112,12 @@ class Main(Strict):
     regions_file: Path | None = Field(default=None, description="GeoJSON with the properties ags, name, kind")
     channels: RawChannels = Field(default_factory=dict)
     channels_file: Path | None = None
+    sources: Mapping[str, Any] = Field(default_factory=dict, description="systems that report incidents, by name")
+    sources_file: Path | None = None
+    people: Mapping[str, PersonEntry] = Field(default_factory=dict, description="who is paged, by name")
+    duty: tuple[str, ...] = ()
+    escalation: tuple[str, ...] = ()
+    people_file: Path | None = None
     playbooks: Path | None = Field(default=None, description="folder; without it `playbooks` beside, or the shipped")
 
     @field_validator("release_override")

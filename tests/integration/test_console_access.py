@@ -14,6 +14,8 @@ from dispatcher.console.routing import COOKIE
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/login")}
 # The page leads to the log-in, and to begin a session one shows a token in the body.
 OTHERWISE = {("GET", "/"): (303, "/login"), ("POST", "/api/v1/session"): (422, None)}
+# A link is its own credential: one that we did not sign opens nothing.
+OTHERWISE |= {("GET", "/act/{token}"): (410, None), ("POST", "/act/{token}"): (410, None)}
 
 
 async def log_in(room: Room, token: str = "operator-token") -> dict[str, str]:
@@ -38,7 +40,7 @@ async def test_no_route_answers_an_unknown_caller(tmp_path: Path) -> None:
             path = route.resource.canonical
             if (route.method, path) in OPEN or path.startswith("/static/"):
                 continue
-            response = await room.ask(route.method, path.replace("{id}", "x"), as_=None)
+            response = await room.ask(route.method, path.replace("{id}", "x").replace("{token}", "x"), as_=None)
             wanted = OTHERWISE.get((route.method, path), (401, None))
             assert (response.status, response.headers.get("Location")) == wanted, f"{route.method} {path}"
             asked += 1

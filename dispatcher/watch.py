@@ -1,0 +1,94 @@
+"""Listens whether sources still speak: silence longer than they promised, and numbers missing from a sequence, are paged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from dispatcher.journal import standing
+from dispatcher.journal.base import Journal
+from dispatcher.model.errors import JournalBusy
+from dispatcher.model.incident import IncidentEvent
+from dispatcher.pipeline import Pipeline
+from dispatcher.plan.pages import Cause, Page
+from dispatcher.telemetry import logger
+
+log = logger("watch")
+
+LATE_SECONDS = 2.0  # a number that comes so much later was not missing
+MOST_MISSING = 100
+TICK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """Hears of every event and heartbeat; a silence is paged once, until the source is heard again."""
+
+    road: Pipeline
+    journal: Journal
+    monotonic: Callable[[], float] = time.monotonic
+    _heard: dict[str, float] = field(default_factory=dict)
+    _silent: set[str] = field(default_factory=set)
+    _latest: dict[str, int] = field(default_factory=dict)
+    _missing: dict[str, dict[int, float]] = field(default_factory=dict)
+    _pages: int = 0
+
+    def alive(self, source: str) -> None:
+        """A sign of life."""
+        self._heard[source] = self.monotonic()
+        self._silent.discard(source)
+
+    def event(self, event: IncidentEvent) -> None:
+        """An event, in the order of arrival: a sign of life, and the next number of a sequence where it has one."""
+        self.alive(event.source)
+        source = self.road.deployment.sources.get(event.source)
+        if source is None or not source.sequence or event.sequence is None:
+            return
+        number, missing = event.sequence, self._missing.setdefault(event.source, {})
+        latest = self._latest.get(event.source, number - 1)
+        missing.pop(number, None)
+        for gone in range(latest + 1, min(number, latest + 1 + MOST_MISSING)):
+            missing[gone] = self.monotonic()
+        self._latest[event.source] = max(latest, number)
+
+    async def run(self) -> None:
+        """Look each second, until cancelled; what was heard last before a restart counts."""
+        self._latest.update(await self.journal.read(standing.sequences))
+        for name in self.road.deployment.sources:
+            self._heard.setdefault(name, self.monotonic())
+        noted: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self.look()
+                for source, latest in self._latest.items():
+                    if noted.get(source) != latest:
+                        await self.journal.write(partial(standing.note_sequence, source=source, latest=latest))
+                        noted[source] = latest
+            except JournalBusy as error:
+                log.warning("watch_waits", error=str(error))
+
+    async def look(self) -> None:
+        """Page every silence and every gap that has lasted."""
+        now = self.monotonic()
+        for name, source in self.road.deployment.sources.items():
+            if source is None or source.heartbeat is None or name in self._silent:
+                continue
+            silent = now - self._heard.setdefault(name, now)
+            if silent > source.heartbeat.total_seconds():
+                await self._page(Cause.SILENT, f"{name}: nothing heard for {silent:.0f} s")
+                self._silent.add(name)
+        for name, missing in self._missing.items():
+            gone = sorted(number for number, since in missing.items() if now - since > LATE_SECONDS)
+            if gone:
+                await self._page(Cause.GAP, f"{name}: {len(gone)} missing, {gone[0]} to {gone[-1]}")
+            for number in gone:
+                del missing[number]
+
+    async def _page(self, cause: Cause, line: str) -> None:
+        self._pages += 1
+        key = f"{cause}/{line}/{self.road.clock.now().isoformat()}/{self._pages}"
+        await self.road.page(Page(cause, (line,)), b"", key)
