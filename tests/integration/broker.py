@@ -25,7 +25,7 @@ class Mosquitto:
     username = "dispatcher"
     password = "only-for-tests"
 
-    def __init__(self, executable: str, passwd: str, directory: Path, port: int) -> None:
+    def __init__(self, executable: str, passwd: str, directory: Path, port: int, extra: str = "") -> None:
         self.port = port
         self._executable = executable
         self._config = directory / "mosquitto.conf"
@@ -33,7 +33,7 @@ class Mosquitto:
         directory.mkdir()
         passwords = directory / "passwd"
         subprocess.run([passwd, "-c", "-b", passwords, self.username, self.password], check=True)
-        self._config.write_text(_localised(REFERENCE.read_text(), port, directory, passwords))
+        self._config.write_text(_localised(REFERENCE.read_text(), port, directory, passwords) + extra)
 
     @property
     def url(self) -> str:

@@ -15,7 +15,9 @@ from dispatcher.cli.schema import config_schema, event_schema, playbook_schema
 from dispatcher.cli.token import read
 from dispatcher.clock import SystemClock
 from dispatcher.documents import read_yaml
+from dispatcher.intake.signature import verify
 from dispatcher.model.incident import KNOWN, parse_event
+from dispatcher.model.source import Signature
 
 ROOT = Path(__file__).parents[2]
 DEMO = str(ROOT / "config/demo/dispatcher.yaml")
@@ -260,3 +262,48 @@ def test_a_broken_tokens_file_is_not_overwritten(capsys: pytest.CaptureFixture[s
 def test_the_example_of_a_tokens_file_is_read() -> None:
     """The shipped example has the format that the program reads."""
     assert [entry.role for entry in read(ROOT / "config/tokens.yaml.example")] == ["operator"]
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "playbook"),
+    [
+        ("flat.json", "leitstelle-leer", "amok"),
+        ("nested.json", "landesleitstelle", "bomb-threat"),
+        ("feature.json", "lagekarte", "large-operation"),
+    ],
+)
+def test_a_dry_run_tells_what_would_become_of_it(
+    file: str, source: str, playbook: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each shipped example, told through its map, calls its playbook and channels; nothing is sent."""
+    config = tmp_path / "dispatcher.yaml"
+    examples = ROOT / "examples/sources"
+    config.write_text((ROOT / "config/demo/dispatcher.yaml").read_text() + f"sources_file: {examples}/sources.yaml\n")
+    (tmp_path / "secrets").symlink_to(ROOT / "config/demo/secrets")
+    ran = Ran(capsys, "emit", examples / file, "--source", source, "--config", config, "--dry-run")
+    told = json.loads(ran.out)
+    assert (ran.code, told["state"]) == (0, "journaled")
+    assert (told["alert"]["playbook"], bool(told["alert"]["channels"])) == (playbook, True)
+
+
+def test_a_dry_run_tells_why_it_is_no_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the map cannot read is told with the field and the pointer, and the command fails."""
+    (tmp_path / "x.json").write_text("{}")
+    config = tmp_path / "dispatcher.yaml"
+    sources = f"sources_file: {ROOT}/examples/sources/sources.yaml\n"
+    config.write_text((ROOT / "config/demo/dispatcher.yaml").read_text() + sources)
+    ran = Ran(capsys, "emit", tmp_path / "x.json", "--source", "lagekarte", "--config", config, "--dry-run")
+    assert (ran.code, json.loads(ran.out)["field"]) == (1, "id")
+
+
+def test_a_key_pair_signs_what_its_source_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key made here, readable by its owner alone, signs an event that the printed public key verifies."""
+    key, event = tmp_path / "els-1", tmp_path / "event.json"
+    event.write_bytes(b'{"v": 1}')
+    printed = Ran(capsys, "sign", "keygen", key).out
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert Ran(capsys, "sign", "keygen", key).code == 2
+    shown = Ran(capsys, "sign", "event", event, "--key-file", key).out
+    signature = next(line.split()[1] for line in shown.splitlines() if line.strip().startswith("signature:"))
+    public = printed.split("els-1: ")[1].split("}")[0]
+    verify(event.read_bytes(), signature, "els-1", Signature(keys={"els-1": public}))

@@ -1,0 +1,124 @@
+"""Sources with topics, heartbeats, signatures and certificates of their own, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from integration.broker import Mosquitto
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from dispatcher.clock import SystemClock
+from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.mqtt import MqttIntake, MqttSettings
+from dispatcher.intake.signature import USER_PROPERTIES
+from dispatcher.model.cap import Realm
+from dispatcher.model.source import Source
+
+Need = Callable[..., str]
+
+
+class Ear:
+    """Keeps what the intake hands on, and acknowledges it."""
+
+    def __init__(self) -> None:
+        self.heard: list[Inbound] = []
+        self.alive: list[str] = []
+
+    async def receive(self, inbound: Inbound) -> Receipt:
+        """Note it, acknowledge it, answer."""
+        self.heard.append(inbound)
+        inbound.ack()
+        receipt = Receipt(inbound.source, "", inbound.sha256, "journaled", 1)
+        inbound.reply(receipt)
+        return receipt
+
+
+@asynccontextmanager
+async def listening(settings: MqttSettings, sources: Mapping[str, Source]) -> AsyncIterator[Ear]:
+    """An intake that is connected, with an ear at its end."""
+    ear = Ear()
+    intake = MqttIntake(
+        settings, Realm.EXERCISE, ear.receive, SystemClock(), sources=sources, alive=ear.alive.append
+    )  # fmt: skip
+    running = asyncio.create_task(intake.run())
+    try:
+        async with asyncio.timeout(10):
+            await intake.until_connected()
+        yield ear
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def settings_for(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> MqttSettings:
+    """The daemon's way to ``broker``."""
+    monkeypatch.setenv("BROKER_PASSWORD", broker.password)
+    return MqttSettings(url=broker.url, username=broker.username, password_env="BROKER_PASSWORD", keepalive=5)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_source_is_heard_on_its_own_topic(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes on a source's topic is that source's; on the standard topic its name is nobody's; a heartbeat is no event."""
+    sources = {"els": Source(topic="einsatzleit/+/meldung", heartbeat_topic="einsatzleit/puls")}
+    async with listening(settings_for(mosquitto, monkeypatch), sources) as ear:
+        async with mosquitto.client() as client:
+            await client.publish("einsatzleit/leer/meldung", b"one", qos=1)
+            await client.publish("control-room/exercise/els/incidents", b"two", qos=1)
+            await client.publish("einsatzleit/puls", b"", qos=1)
+            await client.publish("control-room/exercise/other/heartbeat", b"", qos=1)
+        await until(lambda: len(ear.heard) == 2 and len(ear.alive) == 2)
+        assert sorted((inbound.source, inbound.payload) for inbound in ear.heard) == [("", b"two"), ("els", b"one")]
+        assert ear.alive == ["els", "other"]
+
+
+async def test_a_signature_travels_outside(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signature and key id come as MQTT 5 user properties and reach the reader as they were sent."""
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.UserProperty = list(zip(USER_PROPERTIES, ("c2ln", "k1"), strict=True))
+    async with listening(settings_for(mosquitto, monkeypatch), {}) as ear:
+        async with mosquitto.client() as client:
+            await client.publish("control-room/exercise/els/incidents", b"x", qos=1, properties=properties)
+        await until(lambda: len(ear.heard) == 1)
+        assert (ear.heard[0].signature, ear.heard[0].key_id) == ("c2ln", "k1")
+
+
+async def test_a_broker_that_asks_for_certificates_gets_ours(
+    need: Need, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TLS the broker's certificate is checked and ours is shown; without ours we are not let in."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, subject in (("server", "127.0.0.1"), ("daemon", "dispatcher.example")):
+        issued = authority.issue_cert(subject)
+        issued.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+    extra = f"\ncafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\nkeyfile {tmp_path}/server.key\nrequire_certificate true\n"
+    directory = tmp_path / "mosquitto"
+    async with Mosquitto(need("mosquitto"), need("mosquitto_passwd"), directory, free_port, extra) as broker:
+        settings = settings_for(broker, monkeypatch).model_copy(update={
+            "url": f"mqtts://127.0.0.1:{free_port}", "ca_file": tmp_path / "ca.pem",
+            "cert_file": tmp_path / "daemon.pem", "key_file": tmp_path / "daemon.key",
+        })  # fmt: skip
+        async with listening(settings, {}) as ear:
+            context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+            context.load_cert_chain(tmp_path / "daemon.pem", tmp_path / "daemon.key")
+            async with broker.client(tls_context=context) as client:
+                await client.publish("control-room/exercise/els/incidents", b"x", qos=1)
+            await until(lambda: len(ear.heard) == 1)
+        bare = settings.model_copy(update={"cert_file": None, "key_file": None})
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1), listening(bare, {}):
+                pass

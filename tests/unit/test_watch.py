@@ -1,0 +1,56 @@
+"""Sources are missed: silence beyond what they promised and numbers missing from a sequence are paged, once each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from unit.house import deployment, event, playbook, road
+
+from dispatcher.journal import standing
+from dispatcher.model.source import Source
+from dispatcher.watch import Watch
+
+WHERE = deployment(playbook(), sources={"els": Source(heartbeat=timedelta(seconds=90), sequence=True)})
+
+
+async def test_silence_is_paged_once_until_the_source_speaks(tmp_path: Path) -> None:
+    """A source that said it would be heard of every 90 s is missed after that, once for each silence."""
+    async with road(tmp_path, WHERE) as found:
+        time = [0.0]
+        watch = Watch(found.pipeline, found.journal, lambda: time[0])
+        watch.alive("els")
+        for moment in (89, 91, 300):
+            time[0] = moment
+            await watch.look()
+        assert await found.pages() == ["silent"]
+        watch.event(event("els"))
+        await watch.look()
+        time[0] = 391
+        await watch.look()
+        assert await found.pages() == ["silent", "silent"]
+
+
+async def test_a_gap_is_paged_when_it_lasts(tmp_path: Path) -> None:
+    """Numbers that never come are named; those that come late, or twice, are no gap."""
+    async with road(tmp_path, WHERE) as found:
+        time = [0.0]
+        watch = Watch(found.pipeline, found.journal, lambda: time[0])
+        for number in (7, 8, 12, 10, 10, 13):
+            watch.event(event("els", sequence=number))
+        await watch.look()
+        assert await found.pages() == []
+        time[0] = 3
+        for _ in range(2):
+            await watch.look()
+        await found.quiet()
+        assert await found.pages() == ["gap"]
+        assert "els: 2 missing, 9 to 11" in found.fakes["duty-team"].posts[-1].text.body
+
+
+async def test_the_last_number_outlives_a_restart(tmp_path: Path) -> None:
+    """What is kept of a sequence is its highest number, so that a gap across a restart is seen."""
+    async with road(tmp_path, WHERE) as found:
+        for number in (5, 9, 7):
+            await found.journal.write(lambda connection, n=number: standing.note_sequence(connection, "els", n))
+        assert await found.journal.read(standing.sequences) == {"els": 9}
