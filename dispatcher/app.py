@@ -8,16 +8,16 @@ import random
 import resource
 import signal
 import threading
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from dispatcher.channels.base import Channel, ChannelSettings, Unready, load_kind
-from dispatcher.channels.http import Http, http_client
+from dispatcher.channels.http import http_client
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
@@ -26,15 +26,18 @@ from dispatcher.intake.mqtt import MqttIntake
 from dispatcher.journal import queries, standing, store
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
+from dispatcher.journal.keeping import keep_configuration
 from dispatcher.launch import Launch
 from dispatcher.links import SignedLinks
-from dispatcher.model.channel import ChannelId
-from dispatcher.model.errors import JournalBroken
+from dispatcher.model.errors import ConfigurationError, JournalBroken, Problem
 from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
+from dispatcher.plan.pages import Cause, Page
 from dispatcher.recovery import Recovery
+from dispatcher.reload import Connector, Reloader, lines, problems_of
 from dispatcher.settings import Loaded
+from dispatcher.settings.sources import absolute
 from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 from dispatcher.watch import Watch
@@ -64,6 +67,8 @@ class Service:
     url: str = ""
     broken: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
+    reloader: Reloader | None = None
+    problems: list[Problem] = field(default_factory=list)
     _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -72,14 +77,56 @@ class Service:
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
+    def once(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Run ``work`` to its end; a refused configuration is its own affair."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda done: done.exception())
+        self._tasks.append(task)
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("task_broken", task=task.get_name(), error=repr(error))
             self.broken.set()
 
+    def adopt(self, loaded: Loaded) -> None:
+        """Show what is wrong with the set that runs from now on, and listen to its sources."""
+        self.loaded, self.problems[:] = loaded, [*problems_of(loaded), *loaded.warnings]
+        if self.intake is not None:
+            self.intake.use(loaded.deployment.sources)
+
+    async def reload(self) -> tuple[Problem, ...]:
+        """Read the files again; what is wrong is paged. Raises `ConfigurationError` where the old set stays."""
+        if self.reloader is None:
+            return ()
+        try:
+            found = await self.reloader.reload()
+        except ConfigurationError as error:
+            await self._complain(error.problems)
+            raise
+        await self.judge(found)
+        return found
+
+    async def judge(self, problems: Sequence[Problem]) -> None:
+        """Keep a set that works as the last good one; page what keeps a part of it from working."""
+        if problems:
+            await self._complain(problems)
+        elif self.reloader is not None and self.loaded.files:
+            main, loaded = absolute(self.reloader.path), self.loaded
+            await self.journal.write(partial(
+                keep_configuration, digest=loaded.digest, main=main, files=loaded.files, at=self.pipeline.clock.now()
+            ))  # fmt: skip
+
+    async def _complain(self, problems: Sequence[Problem]) -> None:
+        for problem in problems:
+            log.error("configuration", problem=str(problem))
+        key = f"configuration/{self.pipeline.clock.now().isoformat()}"
+        await self.pipeline.page(Page(Cause.CONFIGURATION, lines(problems)), b"", key)
+
     def readiness(self) -> Mapping[str, bool]:
         """What must hold before this daemon is relied on."""
-        states = {"journal": not self.broken.is_set(), "recovered": self.ready}
+        states = {
+            "journal": not self.broken.is_set(), "recovered": self.ready, "configuration": not self.loaded.broken,
+        }  # fmt: skip
         return states if self.intake is None else {**states, "broker": self.intake.connected}
 
     async def stop_tasks(self) -> None:
@@ -92,7 +139,12 @@ class Service:
 # Straight-line wiring, long on purpose: everything that is made stands here in its order, once, with what it is given.
 @asynccontextmanager
 async def build(
-    loaded: Loaded, *, clock: Clock | None = None, rng: random.Random | None = None, inline: bool = False
+    loaded: Loaded,
+    *,
+    path: Path | None = None,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+    inline: bool = False,
 ) -> AsyncIterator[Service]:
     """The running service of ``loaded``. Raises `JournalLocked`, `ConfigurationError` or `OSError` where it cannot start."""
     clock, rng = clock or SystemClock(), rng or random.SystemRandom()
@@ -104,7 +156,8 @@ async def build(
         ))  # fmt: skip
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
         http = await stack.enter_async_context(http_client())
-        channels = await connect_channels(stack, loaded.channels, http)
+        connector = Connector(stack, http)
+        channels = await connector.connect(loaded.channels)
         fence, steps = Fence(), StepBatch(journal, clock)
         permits = Permits(stopped=fence.halts)
         setup = Setup(deployment, channels)
@@ -132,9 +185,13 @@ async def build(
         pipeline.heard = watch.event
         service.spawn(watch.run(), "watch")
         service.ready = True
+        service.adopt(loaded)
+        if path is not None:
+            service.reloader = Reloader(path, loaded, setup, connector, service.adopt)
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
-            clock=clock, settings=loaded.console, links=links, ready=service.readiness, problems=(*loaded.problems, *loaded.warnings),
+            clock=clock, settings=loaded.console, links=links, ready=service.readiness, problems=service.problems,
+            reload=service.reload,
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
@@ -145,22 +202,9 @@ async def build(
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)
+        await service.judge(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(channels))
         yield service
-
-
-async def connect_channels(
-    stack: AsyncExitStack, settings: Mapping[ChannelId, tuple[str, ChannelSettings]], http: Http
-) -> dict[ChannelId, Channel]:
-    """Every channel, connected; one whose secret cannot be read answers so instead of stopping the daemon."""
-    channels: dict[ChannelId, Channel] = {}
-    for channel_id, (kind, one) in settings.items():
-        try:
-            channels[channel_id] = await stack.enter_async_context(load_kind(kind).connect(one, http))
-        except (OSError, KeyError, ValueError) as error:
-            log.error("channel_left_out", channel=channel_id, error=type(error).__name__)  # noqa: TRY400 - no trace: secrets
-            channels[channel_id] = Unready("its secret cannot be read")
-    return channels
 
 
 async def serve_console(stack: AsyncExitStack, context: Context) -> str:
@@ -175,15 +219,16 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
     return f"http://{host}:{port}"
 
 
-async def serve(loaded: Loaded) -> int:
-    """Run until SIGTERM or SIGINT; 0 after a clean end, 70 where the journal broke and a restart must replay."""
+async def serve(loaded: Loaded, path: Path) -> int:
+    """Run until SIGTERM or SIGINT, reading ``path`` again at SIGHUP; 0 after a clean end, 70 where the journal broke and a restart must replay."""
     raise_descriptor_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     try:
-        async with build(loaded) as service:
+        async with build(loaded, path=path) as service:
+            loop.add_signal_handler(signal.SIGHUP, partial(_again, service))
             waiting = [asyncio.create_task(event.wait()) for event in (stop, service.broken)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
@@ -195,6 +240,11 @@ async def serve(loaded: Loaded) -> int:
         log.critical("journal_broken", error=str(error))
         return EXIT_BROKEN
     return 0
+
+
+def _again(service: Service) -> None:
+    """SIGHUP: what is wrong is paged, and the running set stays."""
+    service.once(service.reload(), "reload")
 
 
 def _stop(stop: asyncio.Event) -> None:

@@ -61,11 +61,15 @@ def pairs(facts: Sequence[str]) -> dict[str, str]:
 
 
 @app.command("run")
-def _run(config: File = _DEFAULT) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+def _run(
+    config: File = _DEFAULT,
+    *,
+    journal: Annotated[Path | None, typer.Option(help="Where the last good set lies, if the files are broken.")] = None,
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the files again."""
     from dispatcher.cli.run import run
 
-    run(config)
+    run(config, journal)
 
 
 @app.command("demo")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dispatcher.app import serve
-from dispatcher.settings import load
+from dispatcher.settings.fallback import load_or_last_good
 from dispatcher.telemetry import configure_logs
 
 T = TypeVar("T")
@@ -24,10 +24,13 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(work)
 
 
-def run(config: Path) -> None:
-    """Run until a signal; exits 0 after a clean end, 70 where a restart must replay."""
+def run(config: Path, journal: Path | None = None) -> None:
+    """Run until a signal; exits 0 after a clean end, 70 where a restart must replay.
+
+    Broken files start with the last good set; ``journal`` says where that lies when the main file does not.
+    """
     configure_logs()
-    loaded = load(config)
-    for problem in (*loaded.problems, *loaded.warnings, *loaded.secrets):
+    loaded = load_or_last_good(config, journal)
+    for problem in (*loaded.broken, *loaded.problems, *loaded.warnings, *loaded.secrets):
         print(problem, file=sys.stderr)
-    sys.exit(run_loop(serve(loaded)))
+    sys.exit(run_loop(serve(loaded, config)))

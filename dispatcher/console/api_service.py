@@ -11,6 +11,7 @@ from dispatcher.console.problems import HttpProblem
 from dispatcher.console.routing import Call, Routes
 from dispatcher.console.schemas import Nothing
 from dispatcher.console.views import answer
+from dispatcher.model.errors import ConfigurationError
 from dispatcher.telemetry import REGISTRY
 
 routes = Routes()
@@ -30,6 +31,19 @@ async def readyz(call: Call[Nothing]) -> web.Response:
     if missing:
         raise HttpProblem(503, f"not ready: {', '.join(missing)}", ready=dict(states))
     return answer({"status": "ready", "ready": dict(states)})
+
+
+@routes("POST /api/v1/reload", role=Role.OPERATOR, reads=Nothing)
+async def reload(call: Call[Nothing]) -> web.Response:
+    """Read the configuration files again; where no daemon could run with them, the running set stays."""
+    if call.context.reload is None:
+        raise HttpProblem(409, "this daemon was started without files")
+    try:
+        found = await call.context.reload()
+    except ConfigurationError as error:
+        said = [str(problem) for problem in error.problems]
+        raise HttpProblem(422, "the running configuration stays", problems=said) from None
+    return answer({"problems": [str(problem) for problem in found]})
 
 
 @routes("GET /metrics", role=Role.VIEWER, reads=Nothing)

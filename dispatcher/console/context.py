@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +33,7 @@ class Context:
     ready: Callable[[], Mapping[str, bool]]
     links: SignedLinks
     problems: Sequence[Problem] = ()
+    reload: Callable[[], Awaitable[Sequence[Problem]]] | None = None
     tickets: Tickets = field(default_factory=Tickets)
     throttle: Throttle = field(default_factory=Throttle)
 

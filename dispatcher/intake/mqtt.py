@@ -176,7 +176,7 @@ class MqttIntake:
         self._tasks: set[asyncio.Task[None]] = set()
         self._out: deque[_Out] = deque(maxlen=OUT_LIMIT)
         self._receipts: deque[_Out] = deque()
-        self._wake = asyncio.Event()
+        self._wake, self._subscribe = asyncio.Event(), asyncio.Event()
         self._taking = True
         self._connected = asyncio.Event()
 
@@ -196,6 +196,11 @@ class MqttIntake:
     def publish(self, topic: str, data: dict[str, Any], *, qos: int = 0, retain: bool = False) -> None:
         """Hand a status message out; while the broker is away the oldest give way beyond 10,000."""
         self._send(_Out(topic, json.dumps(data, ensure_ascii=False).encode(), qos, retain))
+
+    def use(self, sources: Mapping[str, Source | None]) -> None:
+        """Listen to these sources from now on; a new topic is subscribed to at once."""
+        self._topics = Topics(self._topics.root, sources)
+        self._subscribe.set()
 
     async def run(self) -> None:
         """Stay connected until cancelled; between connections wait with growing, random pauses."""
@@ -221,7 +226,7 @@ class MqttIntake:
         window, started = _Window(client), time.monotonic()
         try:
             async with client:
-                await client.subscribe([(topic, 1) for topic in self._topics.filters])
+                await self._subscribe_all(client)
                 self._online(node)
                 try:
                     await self._until_lost(client, window)
@@ -252,14 +257,25 @@ class MqttIntake:
             log.debug("goodbye_unheard")
 
     async def _until_lost(self, client: aiomqtt.Client, window: _Window) -> None:
-        publisher = asyncio.create_task(self._publish_all(client))
+        helpers = [asyncio.create_task(self._publish_all(client)), asyncio.create_task(self._follow_topics(client))]
         try:
             async for message in client.messages:
                 if self._taking:
                     self._take(message, window)
         finally:
-            publisher.cancel()
-            await asyncio.gather(publisher, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _subscribe_all(self, client: aiomqtt.Client) -> None:
+        await client.subscribe([(topic, 1) for topic in self._topics.filters])
+
+    async def _follow_topics(self, client: aiomqtt.Client) -> None:
+        """A reload may bring topics; those that it took away are heard until the next connection, as nobody's."""
+        while True:
+            await self._subscribe.wait()
+            self._subscribe.clear()
+            await self._subscribe_all(client)
 
     def _take(self, message: aiomqtt.Message, window: _Window) -> None:
         source, heartbeat = self._topics.heard(str(message.topic))

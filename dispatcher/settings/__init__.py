@@ -6,7 +6,7 @@ What makes a daemon impossible raises; a broken channel or playbook is left out 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dispatcher.channels.base import ChannelSettings, Credential
@@ -36,7 +36,8 @@ class Loaded:
     """One configuration, as far as it can be used.
 
     ``problems`` say what was left out, ``warnings`` what works and should not stay so, ``secrets`` which secrets cannot
-    be read on this machine; ``digest`` is the SHA-256 of all files read.
+    be read on this machine; ``digest`` is the SHA-256 of all files read, ``files`` their texts. ``broken``: why this is the
+    last good set and not what the files say.
     """
 
     deployment: Deployment
@@ -48,15 +49,18 @@ class Loaded:
     warnings: tuple[Problem, ...]
     secrets: tuple[Problem, ...]
     digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    broken: tuple[Problem, ...] = ()
 
 
-def load(path: Path, *, wall: str = WALL) -> Loaded:
+def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None) -> Loaded:
     """The configuration whose main file is ``path``; ``wall`` is the base address that ``wall://`` stands for.
 
+    ``kept``: the texts to read instead of what lies on the disk now.
     Raises `ConfigurationError` where no daemon could start: the main file, the list of channels or the regions are
     wrong, or a file that they name cannot be read.
     """
-    sources = Sources(path)
+    sources = Sources(path, kept)
     document = sources.yaml(path)
     main = anchored(validated(document, Main), path.parent)
     territory = Territory(main.realm, load_regions(main, sources), wall)
@@ -80,7 +84,7 @@ def load(path: Path, *, wall: str = WALL) -> Loaded:
         deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
         console=main.console, problems=(*channels.problems, *reporters.problems, *nobody, *unread, *broken),
         warnings=(*_warnings(document, deployment), *unreachable(document, roster)),
-        secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest,
+        secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest, files=sources.texts,
     )  # fmt: skip
 
 
@@ -123,9 +127,9 @@ def _people(
 def _playbook_files(main: Main, path: Path, sources: Sources) -> tuple[dict[str, str], list[Problem]]:
     """The texts of all playbooks: from the folder named, the one beside the main file, or those shipped."""
     beside = path.parent / "playbooks"
-    folder = main.playbooks or (beside if beside.is_dir() else shipped_playbooks())
+    folder = main.playbooks or (beside if sources.files_in(beside) else shipped_playbooks())
     texts, unread = dict[str, str](), list[Problem]()
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sources.files_in(folder):
         try:
             texts[str(file)] = sources.text(file)
         except ConfigurationError as error:

@@ -18,8 +18,8 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from dispatcher.journal import keeping, queries, standing, steps, store
 from dispatcher.journal import log as facts
-from dispatcher.journal import queries, standing, steps, store
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
 from dispatcher.journal.standing import StopRow
@@ -124,6 +124,8 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "lapsing": [partial(standing.lapsing, now=NOW)],
     "waiting": [standing.waiting],
     "use_link": [partial(standing.use_link, sha256="0" * 64, person="anna", at=NOW)],
+    "keep_configuration": [partial(keeping.keep_configuration, digest="d", main="m", files={}, at=NOW)],
+    "last_good": [partial(keeping.last_good, main="m")],
     "link_used": [partial(standing.link_used, sha256="0" * 64)],
     "link_key": [standing.link_key],
     "note_sequence": [partial(standing.note_sequence, source="s", latest=7)],
@@ -161,7 +163,7 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(steps) | units(standing) | units(queries) | units(facts) == set(UNITS)
+    assert units(store) | units(steps) | units(standing) | units(keeping) | units(queries) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:

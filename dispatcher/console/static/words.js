@@ -50,7 +50,7 @@ export const SEVERITIES = { extreme: "extrem", severe: "schwer", moderate: "mitt
 
 const READY = {
   journal: ["Journal", "bereit", "gestört"], broker: ["Broker", "verbunden", "getrennt"],
-  recovered: ["Wiederanlauf", "fertig", "läuft"], stream: ["Anzeige", "live", "getrennt"],
+  configuration: ["Konfiguration", "aktuell", "letzte gute"], recovered: ["Wiederanlauf", "fertig", "läuft"], stream: ["Anzeige", "live", "getrennt"],
 };
 
 export const ready = (name, good) => {

@@ -1,0 +1,79 @@
+"""Connecting channels, at the start and when the files are read again: a broken set never takes the place of a good one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispatcher.channels.base import Channel, ChannelSettings, Unready, load_kind
+from dispatcher.channels.http import Http
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.settings import Loaded, load
+from dispatcher.setup import Setup
+from dispatcher.telemetry import logger
+
+log = logger("reload")
+
+_FIXED = ("realm", "broker", "journal", "console")
+
+
+@dataclass(slots=True)
+class Connector:
+    """Connects channels for as long as the daemon lives; a reload connects what is new or has changed."""
+
+    stack: AsyncExitStack
+    http: Http
+
+    async def connect(self, settings: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> dict[ChannelId, Channel]:
+        """Every channel; one whose secret cannot be read answers so instead of stopping the daemon."""
+        return {channel: await self._one(channel, *one) for channel, one in settings.items()}
+
+    async def _one(self, channel: ChannelId, kind: str, settings: ChannelSettings) -> Channel:
+        try:
+            return await self.stack.enter_async_context(load_kind(kind).connect(settings, self.http))
+        except (OSError, KeyError, ValueError) as error:
+            log.error("channel_left_out", channel=channel, error=type(error).__name__)  # noqa: TRY400 - no trace: secrets
+            return Unready("its secret cannot be read")
+
+
+@dataclass(slots=True)
+class Reloader:
+    """Reads the files again and lets the running daemon go on with what they say now."""
+
+    path: Path
+    loaded: Loaded
+    setup: Setup
+    connector: Connector
+    changed: Callable[[Loaded], None]
+
+    async def reload(self) -> tuple[Problem, ...]:
+        """What is wrong: nothing where the whole set runs now. Raises `ConfigurationError` where the old one stays."""
+        new, old = load(self.path), self.loaded
+        if fixed := [name for name in _FIXED if _of(new, name) != _of(old, name)]:
+            message = f"{', '.join(fixed)} cannot change while the daemon runs"
+            raise ConfigurationError([Problem(str(self.path), None, fixed[0], message, "restart it")])
+        fresh = {channel: one for channel, one in new.channels.items() if old.channels.get(channel) != one}
+        connected = await self.connector.connect(fresh)
+        known = {channel: self.setup.channels[channel] for channel in new.channels if channel not in fresh}
+        self.setup.replace(new.deployment, {**known, **connected})
+        self.loaded = new
+        self.changed(new)
+        log.info("reloaded", channels=len(new.channels), connected=len(fresh), problems=len(new.problems))
+        return problems_of(new)
+
+
+def _of(loaded: Loaded, name: str) -> object:
+    return loaded.deployment.realm if name == "realm" else getattr(loaded, name)
+
+
+def problems_of(loaded: Loaded) -> tuple[Problem, ...]:
+    """Everything that keeps a part of this configuration from working."""
+    return (*loaded.broken, *loaded.problems, *loaded.secrets)
+
+
+def lines(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Problems as a page tells them, the first of many."""
+    return tuple(str(problem) for problem in problems[:20])

@@ -1,0 +1,136 @@
+"""A configuration that cannot kill: the last good set starts the daemon, and a reload takes only what works."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from dispatcher.app import Service, build
+from dispatcher.journal import queries
+from dispatcher.model.alert import Purpose
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.errors import ConfigurationError
+from dispatcher.settings.fallback import load_or_last_good
+
+GOOD = """\
+realm: exercise
+sender: {name: Stadt Leer}
+journal: {path: here.sqlite}
+console: {port: 0}
+channels:
+  website: {kind: webhook, realm: exercise, url: "http://127.0.0.1:9/web", secret_env: HOOK}
+  duty-team: {kind: ntfy, realm: exercise, url: "http://127.0.0.1:9/duty", audience: staff}
+"""
+BROKEN = GOOD.replace("realm: exercise\nsender", "realm: exercise\nsenderr").replace("{name:", "{nam:")
+
+
+@pytest.fixture
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A main file that works."""
+    monkeypatch.setenv("HOOK", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")
+    path = tmp_path / "dispatcher.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+@asynccontextmanager
+async def started(main: Path, journal: Path | None = None) -> AsyncIterator[Service]:
+    """The daemon of ``main``, or of what was good last."""
+    async with build(load_or_last_good(main, journal), path=main) as service:
+        yield service
+
+
+async def pages(service: Service) -> list[tuple[str, str]]:
+    """Cause and text of every page."""
+    records = await service.journal.read(partial(queries.alert_records, limit=100))
+    found = [record.alert for record in records if record.alert.purpose is Purpose.PAGE]
+    return [(alert.name, next(iter(alert.texts.values())).first.body) for alert in found]
+
+
+async def test_broken_files_start_with_the_last_good_set(main: Path) -> None:
+    """A daemon whose main file broke starts with what worked last, is not ready, and pages what is wrong and where."""
+    async with started(main) as service:
+        assert service.readiness()["configuration"]
+    main.write_text(BROKEN)
+    async with started(main) as service:
+        assert service.readiness()["configuration"] is False
+        assert set(service.loaded.deployment.channels) == {"website", "duty-team"}
+        [(cause, text)] = await pages(service)
+        assert (cause, "dispatcher.yaml:2" in text, "sender" in text) == ("configuration", True, True)
+
+
+@pytest.mark.parametrize("broken", ["", "realm: [", "\x00", "- a list\n"])
+async def test_however_broken_the_file_is(broken: str, main: Path) -> None:
+    """Empty, torn, full of rubbish: where the journal lies is told on the command line, and the rest is in it."""
+    async with started(main):
+        pass
+    main.write_text(broken)
+    async with started(main, main.parent / "here.sqlite") as service:
+        assert service.loaded.broken
+
+
+async def test_without_a_good_set_nothing_starts(main: Path) -> None:
+    """Where nothing ever worked with this file, its problems are all there is."""
+    main.write_text(BROKEN)
+    with pytest.raises(ConfigurationError, match="senderr"):
+        load_or_last_good(main)
+
+
+async def test_a_playbook_that_is_gone_is_in_the_set(main: Path) -> None:
+    """The set is whole: files that the main file names are kept with it, and secrets never are."""
+    books = main.parent / "playbooks"
+    books.mkdir()
+    (books / "amok.yaml").write_text((Path(__file__).parents[2] / "playbooks/amok.yaml").read_text())
+    async with started(main) as service:
+        kept = await service.journal.read(lambda c: c.exec_driver_sql("SELECT files FROM configurations").scalar())
+        assert ("Amoklage" in kept, "whsec" in kept) == (True, False)
+    (books / "amok.yaml").unlink()
+    main.write_text(BROKEN)
+    async with started(main) as service:
+        assert [book.id for book in service.loaded.deployment.playbooks] == ["amok"]
+
+
+async def test_a_broken_channel_is_left_out_and_paged(main: Path) -> None:
+    """One broken channel costs that channel; the set is not kept as a good one."""
+    main.write_text(GOOD + "  bad: {kind: ntfy, realm: exercise, urll: x}\n")
+    async with started(main) as service:
+        assert set(service.loaded.deployment.channels) == {"website", "duty-team"}
+        [(cause, text)] = await pages(service)
+        assert (cause, "urll" in text) == ("configuration", True)
+        count = "SELECT count(*) FROM configurations"
+        assert await service.journal.read(lambda c: c.exec_driver_sql(count).scalar()) == 0
+
+
+async def test_a_reload_takes_what_works(main: Path) -> None:
+    """New channels are connected, old ones stay for what is queued; a broken file changes nothing and is paged."""
+    async with started(main) as service:
+        website = service.pipeline.setup.channels[ChannelId("website")]
+        main.write_text(GOOD.replace("  website:", "  page:"))
+        assert await service.reload() == ()
+        setup = service.pipeline.setup
+        assert set(setup.deployment.channels) == {"page", "duty-team"}
+        assert setup.channels[ChannelId("website")] is website
+        main.write_text(BROKEN)
+        with pytest.raises(ConfigurationError):
+            await service.reload()
+        assert set(service.pipeline.deployment.channels) == {"page", "duty-team"}
+        assert [cause for cause, _ in await pages(service)] == ["configuration"]
+
+
+@pytest.mark.parametrize("change", [{"realm": "live"}, {"journal": {"path": "other.sqlite"}}, {"console": {"port": 1}}])
+async def test_what_cannot_change_is_refused(change: dict[str, object], main: Path) -> None:
+    """Realm, journal and console stay until a restart, and a reload that asks otherwise says so."""
+    async with started(main) as service:
+        data = YAML(typ="safe").load(GOOD) | change
+        if "realm" in change:
+            for channel in data["channels"].values():
+                channel["realm"] = "live"
+        with main.open("w") as file:
+            YAML().dump(data, file)
+        with pytest.raises(ConfigurationError, match="cannot change while the daemon runs"):
+            await service.reload()
