@@ -187,6 +187,18 @@ def _trigger(
     trigger(playbook, place=place, regions=region or [], facts=pairs(fact or ()), url=url, token=token)
 
 
+@app.command("sheet")
+def _sheet(
+    config: File = _DEFAULT,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("sheet.html"),
+) -> None:
+    """Put all texts, channels and keys on paper, for the day when nothing works. A browser prints it."""
+    from dispatcher.cli.sheet import sheet
+
+    sheet(config, output)
+
+
 @app.command("schema")
 def _schema(subject: Annotated[Subject, typer.Argument(help="Whose schema.")]) -> None:
     """Print a JSON Schema (2020-12)."""

@@ -49,7 +49,7 @@ def emit(
 ) -> None:  # fmt: skip
     """Publish ``file`` and print the receipt; exits 1 where the event was not taken. ``dry_run`` only tells."""
     payload = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    name = source or re.sub(r"[/#+\0]", "-", str(_peek(payload).get("source") or "emit"))
+    name = source or _named(payload)
     loaded = load(config) if config is not None else None
     if dry_run:
         _tell(payload, name, loaded)
@@ -101,6 +101,11 @@ def _broker(
     )
 
 
+def _named(payload: bytes) -> str:
+    """The source that an event says it is from, as one level of a topic."""
+    return re.sub(r"[/#+\0]", "-", str(_peek(payload).get("source") or "emit"))
+
+
 def _peek(payload: bytes) -> dict[str, Any]:
     try:
         return read_json(payload)
@@ -109,9 +114,10 @@ def _peek(payload: bytes) -> dict[str, Any]:
 
 
 async def publish(
-    settings: MqttSettings, realm: Realm, payload: bytes, seconds: float, sending: Sending
+    settings: MqttSettings, realm: Realm, payload: bytes, seconds: float, sending: Sending | None = None
 ) -> dict[str, Any]:
     """Publish ``payload`` at QoS 1; the receipt with its digest. Raises `NoReceipt` after ``seconds``."""
+    sending = sending or Sending(source=_named(payload))
     source, topic = sending.source, sending.topic or f"{settings.prefix_in}/{realm}/{sending.source}/incidents"
     properties = None
     if sending.signature and settings.protocol == "5":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dispatcher.console import api_events, api_links, api_people, api_read, api_service, api_stops, page
+from dispatcher.console import api_events, api_links, api_people, api_read, api_service, api_stops, api_tasks, page
 from dispatcher.console.context import CONTEXT, Context
 from dispatcher.console.openapi import DESCRIPTION, describe
 from dispatcher.console.problems import problems
@@ -26,6 +26,7 @@ def make_console(context: Context) -> web.Application:
         *api_people.routes,
         *api_stops.routes,
         *api_links.routes,
+        *api_tasks.routes,
         *api_read.routes,
         *api_service.routes,
         *page.routes,

@@ -103,6 +103,10 @@ class ChannelProfile:
     in_doubt: InDoubt = InDoubt.RESEND
     after_correction: AfterCorrection = AfterCorrection.EDIT
     powers: frozenset[Power] = field(default_factory=frozenset)
+    official: bool = False  # the official warning desk: its tasks come first
+    reach: int = 0  # people
+    link: str = ""  # where a person posts
+    instructions: str = ""
 
     def serves(self, regions: frozenset[RegionId]) -> bool:
         """Whether this channel speaks for any of ``regions``."""

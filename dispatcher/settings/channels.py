@@ -166,6 +166,7 @@ def _profile(
     return ChannelProfile(
         id=channel, kind=entry.kind, title=entry.title or channel, limit=traits.limit, powers=traits.powers,
         audience=entry.audience, regions=regions, languages=entry.languages, realm=entry.realm or Realm.LIVE,
-        origin=settings.origin, credential=settings.credential.label if settings.credential else channel,
+        origin=settings.origin or f"by-hand:{channel}", official=entry.official, reach=entry.reach, link=entry.link,
+        instructions=entry.instructions, credential=settings.credential.label if settings.credential else channel,
         in_doubt=entry.in_doubt, after_correction=entry.after_correction,
     )  # fmt: skip

@@ -76,6 +76,12 @@ class ChannelEntry(Strict):
     )
     languages: tuple[Language, ...] = Field(default=(), description="in order; none means the playbook's")
     realm: Realm | None = Field(default=None, description="must be said, and said right, in realm exercise")
+    official: bool = Field(default=False, description="the official warning desk: its tasks come first")
+    reach: int = Field(default=0, ge=0, description="people it reaches; tasks are ordered by it")
+    link: str = Field(
+        default="", max_length=500, pattern=r"^(https://[^\s<>\"]+)?$", description="where a person posts"
+    )
+    instructions: str = Field(default="", max_length=500, description="for whoever posts by hand")
     in_doubt: InDoubt = InDoubt.RESEND
     after_correction: AfterCorrection = Field(
         default=AfterCorrection.EDIT, description="what becomes of a wrong post once its correction is out"

@@ -33,6 +33,7 @@ class Kit:
     settings: Callable[[str], dict[str, Any]]
     good: Any
     good_status: int = 200
+    calls: bool = True  # whether there is a provider at all
     deviations: Mapping[str, Class] = field(default_factory=dict)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from contract.kit import CANARY, CODE, SECRET_VARIABLE, TOKEN, TOKEN_VARIABLE, channel, post
+from contract.kit import CANARY, CODE, SECRET_VARIABLE, TOKEN, TOKEN_VARIABLE, channel, kit_of, post
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
 from dispatcher.channels.http import http_client
@@ -44,7 +44,7 @@ class Stage:
         return [shown for shown in self.wall.board if shown.deleted_ms is None]
 
 
-@pytest_asyncio.fixture(params=kinds())
+@pytest_asyncio.fixture(params=[kind for kind in kinds() if kit_of(kind).calls])
 async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     """Each kind in turn; a request that no double knows fails the test."""
     monkeypatch.setenv(TOKEN_VARIABLE, PAGE_TOKEN)

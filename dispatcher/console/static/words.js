@@ -30,7 +30,7 @@ export const PURPOSES = {
 
 export const KINDS = {
   whatsapp_channel: "WhatsApp-Kanal", facebook_page: "Facebook-Seite", mastodon: "Mastodon", webhook: "Website",
-  ntfy: "Push-Nachricht",
+  ntfy: "Push-Nachricht", by_hand: "Von Hand",
 };
 
 export const CAUSES = {
