@@ -4,6 +4,7 @@ A kind is one module ``dispatcher/channels/<kind>.py`` with
 
 - ``Settings``: a pydantic model derived from `ChannelSettings`,
 - ``traits(settings)``: `Traits`, its text limit and its powers, as data,
+- ``drill(channel, secret)``: the fields that point at the wall, for exercises out of the live files,
 - ``connect(settings, http)``: an async context manager that yields a `Channel`.
 
 A verb never raises on what a provider does: every answer, error and silence becomes an `Outcome`. Only cancellation,
@@ -151,6 +152,9 @@ class Kind(Protocol):
 
     def traits(self, settings: ChannelSettings) -> Traits:
         """Limit and powers for these settings."""
+
+    def drill(self, channel: str, secret: str) -> dict[str, object]:
+        """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
 
     def connect(self, settings: ChannelSettings, http: Http) -> AbstractAsyncContextManager[Channel]:
         """A channel for the length of the context."""

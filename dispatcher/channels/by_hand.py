@@ -29,6 +29,11 @@ def traits(settings: Settings) -> Traits:
     return Traits(TextLimit(Unit.CHARACTERS, settings.limit))
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - alike for all kinds
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:  # noqa: ARG001 - the port
     """A channel that only asks."""

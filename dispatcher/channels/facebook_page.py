@@ -48,6 +48,11 @@ def traits(settings: Settings) -> Traits:  # noqa: ARG001 - the port
     return Traits(TextLimit(Unit.CHARACTERS, 63_206), frozenset(Power) - {Power.KEY})
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - alike for all kinds
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"base_url": "wall://graph", "credential": {"token_file": secret}}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The Page as a channel; raises `OSError` or `KeyError` where the token cannot be read."""

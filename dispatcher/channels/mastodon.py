@@ -42,6 +42,11 @@ def traits(settings: Settings) -> Traits:
     return Traits(TextLimit(Unit.GRAPHEMES, settings.max_characters, _LINK_LENGTH), frozenset(Power))
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - alike for all kinds
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"base_url": "wall://mastodon", "credential": {"token_file": secret}}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""

@@ -59,6 +59,11 @@ def traits(settings: Settings) -> Traits:
     return Traits(TextLimit(Unit.BYTES, 4096), frozenset({Power.FIND, Power.PROBE, *replacing}))
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"url": f"wall://ntfy/{channel}", "credential": {"token_file": secret}}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The topic as a channel; raises `OSError` or `KeyError` where the token cannot be read."""

@@ -62,6 +62,11 @@ def traits(settings: Settings) -> Traits:  # noqa: ARG001 - the port
     return Traits(TextLimit(Unit.BYTES, _LONGEST_TEXT), frozenset({Power.EDIT, Power.DELETE, Power.KEY}))
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"url": f"wall://hooks/{channel}", "secret_file": secret}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The receiver as a channel.

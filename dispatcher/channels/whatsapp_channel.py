@@ -60,6 +60,11 @@ def traits(settings: Settings) -> Traits:
     return Traits(_LIMIT, frozenset({Power.DELETE, Power.FIND, Power.PROBE, *editing}))
 
 
+def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - alike for all kinds
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"base_url": "wall://waha", "credential": {"token_file": secret}}
+
+
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The channel; raises `OSError` or `KeyError` where the API key cannot be read."""

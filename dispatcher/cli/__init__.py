@@ -84,6 +84,36 @@ def _demo(
     demo(once=once, port=port)
 
 
+@app.command("init")
+def _init(
+    file: File = _DEFAULT,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the defaults.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a configuration to begin with, after three questions."""
+    from dispatcher.cli.init import init
+
+    init(file, yes=yes, force=force)
+
+
+@app.command("drill")
+def _drill(
+    config: File = _DEFAULT,
+    *,
+    playbook: Annotated[str, typer.Option(help="A playbook to let speak at once.")] = "",
+    place: Place = "Übungsplatz",
+    region: Regions = None,
+    once: Annotated[bool, typer.Option("--once", help="End when it is out; fails where something is not.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the console.")] = None,
+) -> None:
+    """Rehearse with the live files. All channels are on a wall on this machine, no live secret is read."""
+    from dispatcher.cli.drill import Exercise, drill
+
+    wanted = Exercise(playbook=playbook, place=place, regions=tuple(region or ()), once=once)
+    raise typer.Exit(drill(config, wanted, port))
+
+
 @app.command("emit")
 def _emit(
     file: Annotated[

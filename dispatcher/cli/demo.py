@@ -103,12 +103,12 @@ async def _stage(*, once: bool, port: int | None) -> AsyncIterator[tuple[Stage, 
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dispatcher-demo-")))
         broker = await stack.enter_async_context(embedded_broker())
-        titles = _titles(load(shipped_demo()))
-        wall = await stack.enter_async_context(running_wall(port=_port(8081), titles=titles))
+        titles = wall_titles(load(shipped_demo()))
+        wall = await stack.enter_async_context(running_wall(port=free_port(8081), titles=titles))
         settings = MqttSettings(url=broker.url, protocol=broker.protocol, node="demo")
         loaded = replace(
             load(shipped_demo(), wall=wall.url), broker=settings, journal=JournalSettings(path=folder / "journal.sqlite"),
-            console=ConsoleSettings(port=_port(8080) if port is None else port),
+            console=ConsoleSettings(port=free_port(8080) if port is None else port),
         )  # fmt: skip
         service = await stack.enter_async_context(build(loaded))
         token = secrets.token_urlsafe(32)
@@ -118,7 +118,7 @@ async def _stage(*, once: bool, port: int | None) -> AsyncIterator[tuple[Stage, 
         yield Stage(service, wall, settings, token, pause=0.5 if once else 10.0), broker
 
 
-def _titles(loaded: Loaded) -> dict[str, str]:
+def wall_titles(loaded: Loaded) -> dict[str, str]:
     """The wall's accounts by the public names of their channels."""
     found = {}
     for channel, (_, settings) in loaded.channels.items():
@@ -129,7 +129,7 @@ def _titles(loaded: Loaded) -> dict[str, str]:
     return found
 
 
-def _port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """``wanted`` where it is free, else any."""
     with socket.socket() as probe:
         try:

@@ -30,15 +30,16 @@ class Daemon:
         """The answer to one request below ``/api/v1/``; raises `Refused` with the daemon's own words."""
         if not self.token:
             raise typer.BadParameter("give a token, best by the environment: DISPATCHER_TOKEN", param_hint="--token")
-        return asyncio.run(self._ask(method, path, body or {}))
+        return asyncio.run(self.answer(method, path, body))
 
     def show(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
         """Ask, and print the answer."""
         print_json(data=self.ask(method, path, body))
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    async def answer(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The same as `ask`, for who runs a loop already."""
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": str(uuid.uuid4())}
-        said = {key: value for key, value in body.items() if value} if method == "POST" else None
+        said = {key: value for key, value in (body or {}).items() if value} if method == "POST" else None
         url = f"{self.url.rstrip('/')}/api/v1/{path}"
         try:
             async with (

@@ -14,7 +14,7 @@ from dispatcher.console.auth import ConsoleSettings
 from dispatcher.documents import Document, validated
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
-from dispatcher.model.cap import Region
+from dispatcher.model.cap import Realm, Region
 from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import ConfigurationError, Problem
@@ -53,17 +53,20 @@ class Loaded:
     broken: tuple[Problem, ...] = ()
 
 
-def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None) -> Loaded:
+def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None, drill: Path | None = None) -> Loaded:
     """The configuration whose main file is ``path``; ``wall`` is the base address that ``wall://`` stands for.
 
-    ``kept``: the texts to read instead of what lies on the disk now.
+    ``kept``: the texts to read instead of what lies on the disk now. ``drill``: a folder for made-up secrets; the whole
+    is an exercise on the wall then, without a broker, and no live secret is read.
     Raises `ConfigurationError` where no daemon could start: the main file, the list of channels or the regions are
     wrong, or a file that they name cannot be read.
     """
     sources = Sources(path, kept)
     document = sources.yaml(path)
     main = anchored(validated(document, Main), path.parent)
-    territory = Territory(main.realm, load_regions(main, sources), wall)
+    if drill is not None:
+        main = main.model_copy(update={"realm": Realm.EXERCISE, "broker": None, "console": ConsoleSettings()})
+    territory = Territory(main.realm, load_regions(main, sources), wall, drill)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
     profiles = tuple(channels.profiles.values())
     names = tuple(region.name for region in territory.regions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from dispatcher.settings.schema import ChannelEntry, anchored
 from dispatcher.settings.sources import complaint
 
 _WALL = "wall://"
+_SECRETS = frozenset({"credential", "secret_file", "secret_env"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Territory:
     realm: Realm
     regions: tuple[Region, ...]
     wall: str
+    secrets: FilePath | None = None  # a drill: a folder for secrets made up, none of which opens anything
 
 
 @dataclass(slots=True)
@@ -102,6 +106,18 @@ class _Written:
         known = cast("dict[Path, int]", self.document.lines)
         return self._with(fields, ChainMap(lines, known))
 
+    def drilled(self, secrets: FilePath) -> _Written:
+        """The same entry as an exercise has it: on the wall, with a secret made up, and no live one named anywhere."""
+        entry = {key: value for key, value in self.mapping().items() if key not in _SECRETS}
+        kind, channel = entry.get("kind"), str(self.at[-1])
+        if kind not in _kinds():
+            return self
+        secret = secrets / channel
+        secret.write_text(f"whsec_{base64.b64encode(hashlib.sha256(channel.encode()).digest()).decode()}")
+        by_hand = kind == "whatsapp_channel" and entry.get("via", "by_hand") == "by_hand"
+        fields = {} if by_hand else load_kind(kind).drill(channel, str(secret))
+        return self._with({**entry, **fields, "realm": Realm.EXERCISE.value})
+
     def on_wall(self, territory: Territory) -> _Written:
         """The same entry with ``wall://`` replaced by the wall's address; refused in realm live."""
         entry = self.mapping()
@@ -119,7 +135,8 @@ class _Written:
 def _add(loaded: Channels, channel: ChannelId, written: _Written, territory: Territory) -> None:
     if channel in loaded.profiles:
         raise written.refusal((), "this id stands in another file already", "give every channel an id of its own")
-    written = written.flat().on_wall(territory)
+    written = written.flat()
+    written = (written.drilled(territory.secrets) if territory.secrets else written).on_wall(territory)
     entry = anchored(_entry(written), FilePath(written.document.file).parent)
     _same_realm(written, entry, territory.realm)
     regions = _regions(written, entry, territory.regions)

@@ -307,3 +307,18 @@ def test_a_key_pair_signs_what_its_source_verifies(tmp_path: Path, capsys: pytes
     signature = next(line.split()[1] for line in shown.splitlines() if line.strip().startswith("signature:"))
     public = printed.split("els-1: ")[1].split("}")[0]
     verify(event.read_bytes(), signature, "els-1", Signature(keys={"els-1": public}))
+
+
+def test_init_writes_what_check_accepts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that `init --yes` writes has no problem, is not written over, and its event calls a shipped playbook."""
+    monkeypatch.chdir(tmp_path)
+    assert Ran(capsys, "init", "--yes").code == 0
+    assert len((tmp_path / "dispatcher.yaml").read_text().splitlines()) <= 12
+    checked = Ran(capsys, "check")
+    assert (checked.code, "errors 0, warnings 0" in checked.out) == (0, True)
+    told = json.loads(Ran(capsys, "emit", "event.json", "--config", "dispatcher.yaml", "--dry-run").out)
+    assert told["alert"] | {"held": False} == told["alert"]
+    assert told["alert"]["channels"] == ["website"]
+    assert Ran(capsys, "init", "--yes").code == 2
