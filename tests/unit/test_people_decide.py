@@ -119,7 +119,9 @@ async def test_joined_incidents_speak_as_one(tmp_path: Path) -> None:
         await found.receive()
         await found.receive(id="2", incident="i2", area={"regions": ["leer", "emden"]})
         await found.pipeline.command(Join(person="anna", incident=IncidentId("i2"), into=IncidentId("i1"), key="k"))
+        await found.quiet()
         await found.receive(id="3", incident="i2", msg_type="update", place="Hafen", area=None)
+        await found.quiet()
         await found.pipeline.command(speak(Purpose.ALL_CLEAR, key="end"))
         await found.quiet()
         assert [record.state for record in await found.alerts("i2")] == ["superseded"]
@@ -138,6 +140,7 @@ async def test_a_joined_incident_keeps_its_channels_in_mind(tmp_path: Path) -> N
         await found.quiet()
     async with road(tmp_path) as found:
         await found.receive(id="3", incident="i2", msg_type="update", area=None)
+        await found.quiet()
         await found.pipeline.command(speak(Purpose.ALL_CLEAR, key="end"))
         await found.quiet()
         assert found.said("whatsapp-leer") == [(Purpose.UPDATE, "i1"), (Purpose.ALL_CLEAR, "i1")]
@@ -162,6 +165,7 @@ async def test_a_machines_smaller_area_only_prepares_the_end(tmp_path: Path) -> 
     """A source that names less area ends nothing: the update reaches everybody, the end waits, and staff are paged."""
     async with road(tmp_path) as found:
         await found.receive(area={"regions": ["leer", "emden"]})
+        await found.quiet()
         await found.receive(id="2", msg_type="update", area={"regions": ["emden"]})
         await found.quiet()
         assert found.said("facebook-leer") == [(Purpose.ALERT, "i1"), (Purpose.UPDATE, "i1")]
@@ -189,6 +193,7 @@ async def test_reopening_reaches_all_who_heard_the_end(tmp_path: Path) -> None:
     """Whoever was told that it is over is told that it is not; the incident goes on and can end again."""
     async with road(tmp_path) as found:
         await found.receive(area={"regions": ["leer", "emden"]})
+        await found.quiet()
         await found.pipeline.command(speak(Purpose.ALL_CLEAR, key="end"))
         await found.quiet()
         with pytest.raises(Conflict, match="reopen"):
@@ -263,6 +268,7 @@ async def test_one_alert_is_taken_back_with_words(tmp_path: Path) -> None:
     """A wrong update is corrected in a person's words and changed; the incident and its other posts stay."""
     async with road(tmp_path, _with_powers(Power.EDIT)) as found:
         await found.receive()
+        await found.quiet()
         await found.pipeline.command(speak(Purpose.UPDATE, words={"de": "Bahnhof gesperrt."}))
         await found.quiet()
         wrong = (await found.alerts())[1].alert
@@ -328,8 +334,10 @@ async def test_below_severe_a_source_may_end_it(tmp_path: Path) -> None:
     book = playbook(severity="moderate", all_clear="automatic")
     async with road(tmp_path, deployment(book)) as found:
         await found.receive()
+        await found.quiet()
         await found.receive(id="2", msg_type="cancel")
         await found.receive(id="3", incident="i2", severity="severe")
+        await found.quiet()
         await found.receive(id="4", incident="i2", msg_type="cancel")
         await found.quiet()
         assert [p for p, i in found.said("website") if i == "i1"] == [Purpose.ALERT, Purpose.ALL_CLEAR]

@@ -1,0 +1,131 @@
+"""Random nights: whatever is reported and decided, every channel that spoke gets its end, in order, and only from people."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import defaultdict
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from unit.house import CHANNELS, Road, deployment, playbook, road, speak
+
+from dispatcher.journal import queries
+from dispatcher.model.alert import Purpose
+from dispatcher.model.command import Join, Reject, Release, Renew, Retract
+from dispatcher.model.delivery import IncidentId
+from dispatcher.model.errors import CommandError
+
+INCIDENTS = ("i1", "i2", "i3")
+AREAS = (["leer"], ["emden"], ["leer", "emden"], ["aurich"], ["leer", "aurich"])
+STEPS = 18
+
+
+class Night:
+    """One seed's night: its chances and what it has done so far."""
+
+    def __init__(self, found: Road, seed: int) -> None:
+        self.found, self.rng, self.number = found, random.Random(seed), 0
+
+    async def step(self) -> None:
+        """Something happens; what cannot be done is refused and changes nothing."""
+        self.number += 1
+        act = self.rng.choice(
+            [self.report, self.report, self.say, self.say, self.end, self.decide, self.decide, self.join, self.wait]
+        )
+        with contextlib.suppress(CommandError):
+            await act()
+        if self.rng.random() < 0.7:
+            await self.found.quiet()
+
+    async def report(self) -> None:
+        """The source says something."""
+        kind = self.rng.choice(["alert", "update", "update", "cancel"])
+        await self.found.receive(
+            id=str(self.number), incident=self.rng.choice(INCIDENTS), msg_type=kind,
+            area={"regions": self.rng.choice(AREAS)} if self.rng.random() < 0.7 else None,
+            sent=self.found.clock.now().isoformat(),
+        )  # fmt: skip
+
+    async def say(self) -> None:
+        """A person says more, perhaps of another area, or reopens."""
+        purpose = self.rng.choice([Purpose.UPDATE, Purpose.UPDATE, Purpose.ALERT])
+        regions = tuple(self.rng.choice(AREAS)) if purpose is Purpose.UPDATE and self.rng.random() < 0.6 else None
+        await self._speak(purpose, regions=regions)
+
+    async def end(self) -> None:
+        """A person ends it."""
+        await self._speak(self.rng.choice([Purpose.ALL_CLEAR, Purpose.FALSE_ALARM]))
+
+    async def decide(self) -> None:
+        """A person lets out, renews or rejects something that waits, or takes back what is out."""
+        records = await self.found.journal.read(partial(queries.alert_records, limit=200))
+        held = [record for record in records if record.state == "held"]
+        out = [record for record in records if record.state == "released" and record.alert.purpose is Purpose.UPDATE]
+        person = self.rng.choice(["anna", "ben"])
+        if out and self.rng.random() < 0.2:
+            alert = self.rng.choice(out).alert.id
+            await self.found.pipeline.command(
+                Retract(person=person, alert=alert, key=f"k{self.number}", words={"de": "Falsch."})
+            )
+        elif held:
+            record = self.rng.choice(held)
+            alert, chance = record.alert.id, self.rng.random()
+            if chance < 0.6:
+                await self.found.pipeline.command(Release(person=person, alert=alert, digest=record.digest))
+            else:
+                await self.found.pipeline.command((Renew if chance < 0.8 else Reject)(person=person, alert=alert))
+
+    async def join(self) -> None:
+        """A person finds that two are one."""
+        own, into = self.rng.sample(INCIDENTS, 2)
+        await self.found.pipeline.command(
+            Join(person="anna", incident=IncidentId(own), into=IncidentId(into), key=f"k{self.number}")
+        )
+
+    async def wait(self) -> None:
+        """Time passes."""
+        self.found.push(timedelta(minutes=self.rng.choice([1, 6, 11])))
+
+    async def _speak(self, purpose: Purpose, **more: object) -> None:
+        incident = IncidentId(self.rng.choice(INCIDENTS))
+        await self.found.pipeline.command(speak(purpose, key=f"k{self.number}", incident=incident, **more))
+
+    async def morning(self) -> None:
+        """Everything that is open is ended by name."""
+        await self.found.quiet()
+        for name in INCIDENTS:
+            with contextlib.suppress(CommandError):
+                await self.found.pipeline.command(speak(Purpose.ALL_CLEAR, key="morning", incident=IncidentId(name)))
+        await self.found.quiet()
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("release", ["automatic", "one_person", "two_persons"])
+async def test_every_channel_gets_its_end(seed: int, release: str, tmp_path: Path) -> None:
+    """No channel is left without an end, none gets an end that never spoke, and no end is a machine's."""
+    where = deployment(playbook(release=release, deliver_within="12h"), channels=CHANNELS)
+    async with road(tmp_path, where) as found:
+        night = Night(found, seed)
+        for _ in range(STEPS):
+            await night.step()
+        await night.morning()
+
+        joined = found.pipeline.decisions.means.joined
+        for name, fake in found.fakes.items():
+            said = defaultdict(list)
+            for post in fake.posts:
+                if post.purpose is not Purpose.PAGE:
+                    said[joined.get(post.incident, post.incident)].append(post.purpose)
+            for incident, purposes in said.items():
+                told = f"seed {seed}: {name} said {[str(p) for p in purposes]} about {incident}"
+                assert purposes[-1].ends, told
+                assert not purposes[0].ends, told
+        records = await found.journal.read(partial(queries.alert_records, limit=1000))
+        for record in records:
+            if record.state == "released" and record.alert.purpose.ends:
+                assert record.released_by, record.alert.id
+            if record.state == "released" and record.alert.purpose.spoken and record.alert.people == 2:
+                assert len(set(record.released_by)) == 2
