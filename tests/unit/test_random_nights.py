@@ -102,10 +102,25 @@ class Night:
         await self.found.quiet()
 
 
+RELEASES = pytest.mark.parametrize("release", ["automatic", "one_person", "two_persons"])
+
+
 @pytest.mark.parametrize("seed", range(40))
-@pytest.mark.parametrize("release", ["automatic", "one_person", "two_persons"])
+@RELEASES
 async def test_every_channel_gets_its_end(seed: int, release: str, tmp_path: Path) -> None:
     """No channel is left without an end, none gets an end that never spoke, and no end is a machine's."""
+    await _through_the_night(seed, release, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(40, 340))
+@RELEASES
+async def test_every_channel_gets_its_end_on_many_nights(seed: int, release: str, tmp_path: Path) -> None:
+    """The same, nine hundred times more."""
+    await _through_the_night(seed, release, tmp_path)
+
+
+async def _through_the_night(seed: int, release: str, tmp_path: Path) -> None:
     where = deployment(playbook(release=release, deliver_within="12h"), channels=CHANNELS)
     async with road(tmp_path, where) as found:
         night = Night(found, seed)
