@@ -219,8 +219,11 @@ class Speaking:
 
 
 async def corrections(means: Means, alert: Alert) -> tuple[Alert, ...]:
-    """Changes of earlier posts that go with ``alert``: of all its incident's after a false alarm, of one it corrects."""
-    if alert.purpose is not Purpose.FALSE_ALARM and alert.about is None:
+    """Changes of earlier posts that go with ``alert``: of all its incident's after a false alarm, of one it corrects.
+
+    None where the alert reaches nobody: then nothing that it corrects stands unended.
+    """
+    if not alert.plan or (alert.purpose is not Purpose.FALSE_ALARM and alert.about is None):
         return ()
     only = None if alert.purpose is Purpose.FALSE_ALARM else alert.about
     posts = await means.journal.read(partial(queries.posts_of, incident=alert.incident, alert=only))

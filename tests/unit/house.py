@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +41,7 @@ from dispatcher.testing import FakeChannel, FakeClock
 from dispatcher.worker import Worker
 
 NOW = FakeClock().now()
+TURNS = 50  # of the loop, most of what is waited for is done by then
 REGIONS = (
     Region(RegionId("leer"), "Landkreis Leer", "03457"),
     Region(RegionId("emden"), "Stadt Emden", "03402"),
@@ -145,8 +147,10 @@ def speak(purpose: Purpose = Purpose.FALSE_ALARM, key: str = "k1", **changes: An
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for ``condition``; raises `TimeoutError` where it does not come."""
     async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.001)
+        for turn in itertools.count():
+            if condition():
+                return
+            await asyncio.sleep(0 if turn < TURNS else 0.001)
 
 
 def always(outcome: Outcome) -> Callable[[Post], Awaitable[Outcome]]:

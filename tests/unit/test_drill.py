@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +19,17 @@ from hypothesis import strategies as st
 from unit.speaking import SMALL
 
 from dispatcher.channels.base import load_kind
-from dispatcher.model.alert import Purpose
+from dispatcher.channels.http import Answer, Http, Request, http_client
+from dispatcher.model.alert import Alert, Purpose, post_for
 from dispatcher.model.cap import Realm, Severity
-from dispatcher.model.delivery import IncidentId
-from dispatcher.model.incident import IncidentHistory
+from dispatcher.model.delivery import IncidentId, Outcome, Result
+from dispatcher.model.incident import IncidentHistory, LaneHistory
 from dispatcher.plan.compose import Speech, compose
 from dispatcher.plan.phrases import EXERCISE
-from dispatcher.settings import load
+from dispatcher.reload import Connector
+from dispatcher.settings import Loaded, load
+from dispatcher.wall.app import running_wall
 
-WALL = "http://127.0.0.1:4711"
 LIVE = "live-secret"
 
 _OPENED: list[str] = []
@@ -51,45 +57,115 @@ ENTRY = st.one_of(
 BROKER = st.sampled_from([None, {"url": "mqtts://broker.live.example", "username": "x", "password_file": f"{LIVE}-3"}])
 
 
-@settings(max_examples=40)
-@given(
-    entries=st.lists(ENTRY, min_size=1, max_size=6),
-    broker=BROKER,
-    purpose=st.sampled_from([p for p in Purpose if p.spoken]),
-)
-def test_a_drill_can_reach_nobody(entries: list[dict[str, Any]], broker: Any, purpose: Purpose) -> None:
-    """Whatever the live files name, the drill calls only the wall, opens no live secret, and marks every text twice."""
-    _OPENED.clear()
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        (folder / "secrets").mkdir()
-        (folder / "playbooks").mkdir()
-        (folder / "playbooks" / "fire.yaml").write_text(SMALL)
-        config = {
-            "realm": "live", "sender": {"name": "Stadt Leer"}, "playbooks": "playbooks",
-            "channels": {f"c{number}": entry for number, entry in enumerate(entries)}, **({"broker": broker} if broker else {}),
-        }  # fmt: skip
-        (folder / "dispatcher.yaml").write_text(json.dumps(config))
-        loaded = load(folder / "dispatcher.yaml", wall=WALL, drill=folder / "secrets")
-        secrets = {setting.token() for _, setting in loaded.channels.values()}
+CONFIGURATION = {
+    "entries": st.lists(ENTRY, min_size=1, max_size=6),
+    "broker": BROKER,
+    "purpose": st.sampled_from([purpose for purpose in Purpose if purpose.spoken]),
+}
 
-    bases = {setting.base for _, setting in loaded.channels.values()}
-    assert all(base == "" or base.startswith(f"{WALL}/") or base == WALL for base in bases)
-    assert (_OPENED, loaded.broker, loaded.deployment.realm) == ([], None, Realm.EXERCISE)
-    assert all(secret == "" or secret.startswith("whsec_") for secret in secrets)
+
+class Noted:
+    """The way out, with a book of every address that was asked for."""
+
+    def __init__(self, http: Http) -> None:
+        self.http, self.asked = http, list[str]()
+
+    async def request(self, request: Request) -> Answer:
+        """Note it, and send it."""
+        self.asked.append(request.url)
+        return await self.http.request(request)
+
+
+@dataclass
+class Drill:
+    """A wall that stands for the world, and the way to it."""
+
+    runner: asyncio.Runner
+    wall: str
+    http: Noted
+
+    def hold(self, entries: list[dict[str, Any]], broker: Any, purpose: Purpose) -> None:
+        """Load one configuration as a drill, say something on all its channels, and see where it went."""
+        _OPENED.clear()
+        self.http.asked.clear()
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            (folder / "secrets").mkdir()
+            (folder / "playbooks").mkdir()
+            (folder / "playbooks" / "fire.yaml").write_text(SMALL)
+            config = {
+                "realm": "live", "sender": {"name": "Stadt Leer"}, "playbooks": "playbooks",
+                "channels": {f"c{number}": entry for number, entry in enumerate(entries)}, **({"broker": broker} if broker else {}),
+            }  # fmt: skip
+            (folder / "dispatcher.yaml").write_text(json.dumps(config))
+            loaded = load(folder / "dispatcher.yaml", wall=self.wall, drill=folder / "secrets")
+            secrets = {setting.token() for _, setting in loaded.channels.values()}
+            outcomes = self.runner.run(_spoken(loaded, self.http, _words(loaded, purpose)))
+
+        bases = {setting.base for _, setting in loaded.channels.values()}
+        assert all(base == "" or base.startswith(f"{self.wall}/") for base in bases)
+        assert (_OPENED, loaded.broker, loaded.deployment.realm) == ([], None, Realm.EXERCISE)
+        assert all(secret == "" or secret.startswith("whsec_") for secret in secrets)
+        assert all(address.startswith(f"{self.wall}/") for address in self.http.asked)
+        assert len(self.http.asked) == sum(outcome.result is not Result.BY_HAND for outcome in outcomes)
+
+
+def _words(loaded: Loaded, purpose: Purpose) -> Alert:
     speech = Speech(
         purpose=purpose, playbook=loaded.deployment.playbooks[0], regions=(loaded.deployment.regions[0].id,),
         severity=Severity.EXTREME, place="Bahnhof", facts={}, back=True,
     )  # fmt: skip
-    now = datetime(2026, 11, 20, tzinfo=UTC)
-    words = compose(
-        speech, loaded.deployment, IncidentHistory(id=IncidentId("i")), now, incident=IncidentId("i"), event_key="k"
+    now, lanes = (
+        datetime(2026, 11, 20, tzinfo=UTC),
+        {c: LaneHistory(carried=True, ended=False) for c in loaded.channels},
     )
-    for texts in words.alert.texts.values() if words.alert else ():
+    history = IncidentHistory(id=IncidentId("i"), revision=1, lanes=lanes)
+    alert = compose(speech, loaded.deployment, history, now, incident=IncidentId("i"), event_key="k").alert
+    assert alert is not None
+    for texts in alert.texts.values():
         for text in (texts.first, texts.follow_up, texts.repetition):
             marks = (EXERCISE, "ÜBUNG", "DRILL")
             assert text.body.startswith(marks)
             assert text.body.endswith(marks)
+    return alert
+
+
+async def _spoken(loaded: Loaded, http: Noted, alert: Alert) -> list[Outcome]:
+    """Every channel of the plan says its text, as the daemon's would."""
+    async with AsyncExitStack() as stack:
+        channels = await Connector(stack, http).connect(loaded.channels)
+        posts = [post_for(alert, alert.delivery(planned, alert.created_at), repeat=False) for planned in alert.plan]
+        outcomes = await asyncio.gather(*(channels[post.channel].send(post) for post in posts))
+    assert all(isinstance(outcome, Outcome) for outcome in outcomes)
+    return list(outcomes)
+
+
+@pytest.fixture(scope="module")
+def drill() -> Iterator[Drill]:
+    """One wall for all runs."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        wall = runner.run(stack.enter_async_context(running_wall()))
+        http = runner.run(stack.enter_async_context(http_client()))
+        yield Drill(runner, wall.url, Noted(http))
+        runner.run(stack.aclose())
+
+
+@settings(max_examples=40)
+@given(**CONFIGURATION)
+def test_a_drill_can_reach_nobody(drill: Drill, entries: list[dict[str, Any]], broker: Any, purpose: Purpose) -> None:
+    """Whatever the live files name, the drill calls only the wall, opens no live secret, and marks every text twice."""
+    drill.hold(entries, broker, purpose)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000)
+@given(**CONFIGURATION)
+def test_ten_thousand_drills_reach_nobody(
+    drill: Drill, entries: list[dict[str, Any]], broker: Any, purpose: Purpose
+) -> None:
+    """The same, ten thousand times."""
+    drill.hold(entries, broker, purpose)
 
 
 @pytest.mark.parametrize("kind", ["facebook_page", "mastodon", "ntfy", "webhook", "whatsapp_channel"])

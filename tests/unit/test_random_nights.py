@@ -128,6 +128,8 @@ async def _through_the_night(seed: int, release: str, tmp_path: Path) -> None:
             await night.step()
         await night.morning()
 
+        records = await found.journal.read(partial(queries.alert_records, limit=1000))
+        revisions = {record.alert.id: record.alert.revision for record in records}
         joined = found.pipeline.decisions.means.joined
         for name, fake in found.fakes.items():
             said = defaultdict(list)
@@ -138,7 +140,9 @@ async def _through_the_night(seed: int, release: str, tmp_path: Path) -> None:
                 told = f"seed {seed}: {name} said {[str(p) for p in purposes]} about {incident}"
                 assert purposes[-1].ends, told
                 assert not purposes[0].ends, told
-        records = await found.journal.read(partial(queries.alert_records, limit=1000))
+            for incident in INCIDENTS:
+                order = [revisions[post.alert] for post in fake.posts if post.incident == incident]
+                assert order == sorted(set(order)), f"seed {seed}: {name} said {order} about {incident}"
         for record in records:
             if record.state == "released" and record.alert.purpose.ends:
                 assert record.released_by, record.alert.id
