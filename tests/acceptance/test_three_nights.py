@@ -24,21 +24,39 @@ SOURCES = {
 }
 
 
+NOTICE, CLICK, READ = 5.0, 3.0, 20.0  # seconds to look up and to click, characters read in a second
+
+
 @dataclass
 class Operator:
-    """One person on duty; each call that changes something is an action."""
+    """One person on duty; each call that changes something is an action, and costs ``seconds`` as a person needs them."""
 
     daemon: Daemon
     actions: int = 0
+    seconds: float = 0.0
     did: list[str] = field(default_factory=list)
 
-    async def act(self, path: str, body: dict[str, Any] | None = None, *, token: str = "") -> Any:
-        """Do one thing; it has to work."""
+    async def act(self, path: str, body: dict[str, Any] | None = None, *, about: str = "") -> Any:
+        """Notice, read the alert ``about`` which it is, and do one thing; it has to work."""
+        self.seconds += NOTICE + CLICK + await self._reading(about) / READ
         self.actions += 1
         self.did.append(path.rsplit("/", 1)[-1])
-        status, answer = await self.daemon.api("POST", path, body or {}, token=token)
+        status, answer = await self.daemon.api("POST", path, body or {})
         assert status in (200, 201), answer
         return answer
+
+    async def _reading(self, about: str) -> int:
+        """Characters of the longest text of an alert."""
+        if not about:
+            return 0
+        _, alert = await self.daemon.api("GET", f"alerts/{about}")
+        return max(len(text["body"]) for text in alert["texts"])
+
+    def told(self, night: str) -> None:
+        """Name what the night has asked of people."""
+        print(
+            f"\n{night}: {self.actions} actions, {self.seconds:.0f} simulated seconds of people ({', '.join(self.did)})"
+        )
 
     async def held(self, count: int = 1) -> list[dict[str, Any]]:
         """What waits, as soon as so many wait; looking is no action."""
@@ -83,9 +101,10 @@ async def test_an_amok_alarm_at_a_school(world: Receivers, daemon_of, mosquitto:
         await meldung(mosquitto, 1)
         [first] = await operator.held()
         await paged(wall, "Freigabe")
-        await operator.act(f"alerts/{first['id']}/release", {"digest": first["digest"]})
+        await operator.act(f"alerts/{first['id']}/release", {"digest": first["digest"]}, about=first["id"])
         await world.until(lambda: set(world.reached()) == {"c0", "c2"})
-        assert operator.actions == 1
+        assert (operator.actions, operator.seconds < 60) == (1, True)
+        operator.told("amok, to the first public word")
 
         await meldung(mosquitto, 2, Einsatznummer="2026-11-0816", Kreis="EMD", Objekt="Hafen")
         [second] = await operator.held()
@@ -97,10 +116,11 @@ async def test_an_amok_alarm_at_a_school(world: Receivers, daemon_of, mosquitto:
         said = len(world.arrivals)
         await meldung(mosquitto, 3, Zustand="STORNO")
         [cancel] = [alert for alert in await operator.held() if alert["purpose"] == "all_clear"]
-        await operator.act(f"alerts/{cancel['id']}/reject", {"reason": "attacker still free"})
+        await operator.act(f"alerts/{cancel['id']}/reject", {"reason": "attacker still free"}, about=cancel["id"])
         assert len(world.arrivals) == said
         status, incident = await daemon.api("GET", f"incidents/{first['incident']}")
         assert (status, incident["open"]) == (200, True)
+        operator.told("amok, whole night")
 
 
 async def test_a_bomb_threat_with_one_operator_on_duty(world: Receivers, daemon_of) -> None:
@@ -115,10 +135,11 @@ async def test_a_bomb_threat_with_one_operator_on_duty(world: Receivers, daemon_
         terror = {**wanted, "severity": "severe"}
         [alert] = (await operator.act("playbooks/terror-threat/trigger", terror))["alerts"]
         release = {"digest": alert["digest"], "break_glass": "colleague_unreachable"}
-        await operator.act(f"alerts/{alert['id']}/release", release)
+        await operator.act(f"alerts/{alert['id']}/release", release, about=alert["id"])
         await world.until(lambda: set(world.reached(alert["incident"])) == {"c0", "c1", "c2"})
         await paged(wall, "colleague_unreachable")
-        assert operator.actions == 3
+        assert (operator.actions, operator.seconds < 120) == (3, True)
+        operator.told("bomb threat, then terror with two persons")
 
 
 async def test_a_false_alarm_that_went_out(world: Receivers, daemon_of, mosquitto: Mosquitto) -> None:
@@ -142,3 +163,4 @@ async def test_a_false_alarm_that_went_out(world: Receivers, daemon_of, mosquitt
         await daemon.until(lambda: daemon.rows(query, alert["id"])[0][0] >= 95, 10)
         took = asyncio.get_running_loop().time() - began
     assert (operator.actions, took < 10) == (1, True)
+    operator.told(f"false alarm: 95 of 100 corrected {took:.1f} s after the word; before it")
