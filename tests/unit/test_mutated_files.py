@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from unit.speaking import SMALL
 
+from dispatcher.app import build
 from dispatcher.cli.check import check
-from dispatcher.journal.base import open_journal
-from dispatcher.journal.keeping import keep_configuration
+from dispatcher.journal import queries
 from dispatcher.model.errors import ConfigurationError
+from dispatcher.reload import problems_of
 from dispatcher.settings import Loaded, load
 from dispatcher.settings.fallback import load_or_last_good
-from dispatcher.settings.sources import absolute
 
 MUTATIONS = 500
 FILES = {
@@ -23,6 +23,7 @@ FILES = {
 realm: live
 sender: {name: Stadt Leer, level: local}
 journal: {path: here.sqlite}
+console: {port: 0}
 max_age: 10m
 regions:
   - {id: leer, name: Leer, ags: "03457"}
@@ -35,7 +36,8 @@ playbooks: playbooks
 channels:
   desk: {kind: by_hand, official: true, reach: 1000, regions: [leer]}
   messenger: {kind: whatsapp_channel, regions: ["03457"], languages: [de]}
-  duty-team: {kind: ntfy, url: "https://ntfy.example/duty", audience: staff}
+  push: {kind: ntfy, url: "https://ntfy.example/warnings"}
+  duty-team: {kind: by_hand, audience: staff}
 """,
     "people.yaml": """\
 people:
@@ -72,39 +74,57 @@ def mutated(text: str, rng: random.Random) -> str:
     return "".join(rows)
 
 
-async def test_check_and_the_daemon_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`check` passes exactly what is loaded whole; what cannot be loaded at all starts with the last good set."""
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.long)])
+async def test_check_and_the_daemon_agree(every: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` passes exactly what starts whole; the rest starts without what is broken or with the last good set, and pages."""
     (tmp_path / "playbooks").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     main, rng, seen = tmp_path / "dispatcher.yaml", random.Random(3), {"whole": 0, "reduced": 0, "broken": 0}
     good = load(main)
     assert good.problems == ()
-    async with open_journal(tmp_path / "here.sqlite", inline=True) as journal:
-        now = datetime(2026, 11, 20, tzinfo=UTC)
-        await journal.write(lambda c: keep_configuration(c, good.digest, absolute(main), good.files, now))
-        await journal.write(lambda c: c.exec_driver_sql("INSERT INTO meta VALUES ('realm', 'live')").close())
-    for _ in range(MUTATIONS):
+    async with build(good, path=main, inline=True):
+        pass
+    for number in range(MUTATIONS):
         name = rng.choice(list(FILES))
         (tmp_path / name).write_text(mutated(FILES[name], rng))
-        seen[_agreed(main, good)] += 1
+        fate, loaded = _agreed(main, good)
+        seen[fate] += 1
+        if number % every == 0:
+            await _starts(main, loaded)
         capsys.readouterr()
         (tmp_path / name).write_text(FILES[name])
     assert min(seen.values()) > 50, seen
 
 
-def _agreed(main: Path, good: Loaded) -> str:
+def _agreed(main: Path, good: Loaded) -> tuple[str, Loaded]:
     """What became of the files: whole, reduced or broken; fails where `check` and the daemon do not say the same."""
     try:
-        problems = load(main).problems
+        loaded = load(main)
     except ConfigurationError as error:
         wrong = tuple(error.problems)
     else:
-        assert check(main, secrets=False) == (1 if problems else 0)
-        return "reduced" if problems else "whole"
+        assert check(main, secrets=False) == (1 if loaded.problems else 0)
+        return "reduced" if loaded.problems else "whole", loaded
     with pytest.raises(ConfigurationError):
         check(main, secrets=False)
     started = load_or_last_good(main, main.parent / "here.sqlite")
     assert started.broken == wrong != ()
     assert (started.deployment.channels, started.problems) == (good.deployment.channels, ())
-    return "broken"
+    return "broken", started
+
+
+async def _starts(main: Path, loaded: Loaded) -> None:
+    """The daemon runs with this set, and pages what is wrong where there is still somebody to page."""
+    journal = main.parent / "here.sqlite"
+    if loaded.journal.path.resolve() != journal.resolve() or loaded.broker is not None:
+        return
+    before = journal.read_bytes()
+    async with build(loaded, path=main, inline=True) as service:
+        paged = await service.journal.read(partial(queries.alert_records, limit=10))
+        wrong = bool(problems_of(loaded)) and bool(loaded.deployment.staff())
+        assert [record.alert.name for record in paged] == ["configuration"] * wrong
+        assert service.readiness()["configuration"] is not bool(loaded.broken)
+    for side in ("-wal", "-shm"):
+        journal.with_name(journal.name + side).unlink(missing_ok=True)
+    journal.write_bytes(before)
