@@ -20,7 +20,6 @@ Role = Literal["viewer", "operator", "supervisor", "source"]
 Subject = Literal["event", "playbook", "config"]
 
 _DEFAULT = Path("dispatcher.yaml")
-_TOKENS = Path("tokens.yaml")
 File = Annotated[Path, typer.Argument(envvar="DISPATCHER_CONFIG", help="The main configuration file.")]
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="DISPATCHER_CONFIG", help="The main configuration file.")
@@ -28,7 +27,9 @@ Config = Annotated[
 Place = Annotated[str, typer.Option(help="Where it is, as the public shall read it.")]
 Regions = Annotated[list[str] | None, typer.Option("--region", help="Region id or AGS; may be given several times.")]
 Facts = Annotated[list[str] | None, typer.Option("--fact", help="A detail as name=value; may be given several times.")]
-Tokens = Annotated[Path, typer.Option("--tokens", help="The file of token hashes.")]
+Tokens = Annotated[
+    Path | None, typer.Option("--tokens", help="The file of token hashes; the configuration's where none is given.")
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for the receipt, in seconds.")]
 
 app = typer.Typer(
@@ -251,19 +252,21 @@ def _token_create(
     role: Annotated[Role, typer.Option(help="What its bearer may do.")],
     person: Annotated[str, typer.Option(help="The named person it stands for.")] = "",
     source: Annotated[str, typer.Option(help="The event source it stands for, with role source only.")] = "",
-    file: Tokens = _TOKENS,
+    file: Tokens = None,
+    config: Config = _DEFAULT,
 ) -> None:
     """Print a new token once. The file keeps only its hash."""
-    from dispatcher.cli.token import create
+    from dispatcher.cli.token import create, tokens_file
 
-    create(file, role=role, person=person, source=source)
+    create(file or tokens_file(config), role=role, person=person, source=source)
 
 
 @tokens.command("list")
 def _token_list(
-    file: Tokens = _TOKENS,
+    file: Tokens = None,
+    config: Config = _DEFAULT,
 ) -> None:
     """List who holds tokens. The tokens themselves are known to nobody but their bearers."""
-    from dispatcher.cli.token import show
+    from dispatcher.cli.token import show, tokens_file
 
-    show(file)
+    show(file or tokens_file(config))

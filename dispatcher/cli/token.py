@@ -19,8 +19,18 @@ from ruamel.yaml import YAML
 from dispatcher.console.auth import Entry, Role, TokensFile, sha256
 from dispatcher.documents import read_yaml, validated
 from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.settings import load
 
 _HEAD = "# Written by `dispatcher token`: hashes only, no token can be read back from here.\n"
+
+
+def tokens_file(config: Path) -> Path:
+    """Where the daemon of ``config`` looks for tokens; ``tokens.yaml`` beside it where it does not say, or cannot be read."""
+    beside = config.parent / "tokens.yaml"
+    try:
+        return load(config).console.tokens_file or beside
+    except ConfigurationError:
+        return beside
 
 
 def create(path: Path, *, role: str, person: str, source: str) -> None:

@@ -21,6 +21,7 @@ from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Release, Strict
 from dispatcher.plan.library import load_library
+from dispatcher.settings.advice import advice
 from dispatcher.settings.channels import Territory, load_channels
 from dispatcher.settings.people import PeopleFile, load_people, unreachable
 from dispatcher.settings.regions import load_regions
@@ -86,7 +87,9 @@ def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None,
     return Loaded(
         deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
         console=main.console, problems=(*channels.problems, *reporters.problems, *nobody, *unread, *broken),
-        warnings=(*_warnings(document, deployment), *unreachable(document, roster)),
+        warnings=(
+            *advice(document, deployment, channels.settings, main.console.tokens_file), *unreachable(document, roster),
+        ),
         secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest, files=sources.texts,
     )  # fmt: skip
 
@@ -140,13 +143,6 @@ def _playbook_files(main: Main, path: Path, sources: Sources) -> tuple[dict[str,
     if not texts:
         raise ConfigurationError([*unread, Problem(str(path), None, "playbooks", f"none can be read in {folder}")])
     return texts, unread
-
-
-def _warnings(document: Document, deployment: Deployment) -> tuple[Problem, ...]:
-    if deployment.staff():
-        return ()
-    message = "no channel has audience: staff, so nobody is paged when something is held, refused or stuck"
-    return (document.problem(("channels",), message, "add one, such as kind: ntfy"),)
 
 
 def _broker_secret(document: Document, broker: MqttSettings | None) -> tuple[Problem, ...]:

@@ -316,6 +316,7 @@ def test_init_writes_what_check_accepts(
     monkeypatch.chdir(tmp_path)
     assert Ran(capsys, "init", "--yes").code == 0
     assert len((tmp_path / "dispatcher.yaml").read_text().splitlines()) <= 12
+    assert Ran(capsys, "token", "create", "--role", "operator", "--person", "anna").code == 0
     checked = Ran(capsys, "check")
     assert (checked.code, "errors 0, warnings 0" in checked.out) == (0, True)
     told = json.loads(Ran(capsys, "emit", "event.json", "--config", "dispatcher.yaml", "--dry-run").out)

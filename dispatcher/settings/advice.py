@@ -1,0 +1,71 @@
+"""What works and should not stay so: said by `check`, shown on the page, and never a reason not to start."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dispatcher.channels.base import ChannelSettings
+from dispatcher.console.auth import Role, TokensFile
+from dispatcher.documents import Document, read_yaml, validated
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.deployment import Deployment
+from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.settings.schema import ChannelEntry
+
+
+def advice(
+    document: Document, deployment: Deployment, channels: Mapping[ChannelId, tuple[str, ChannelSettings]], tokens: Path | None
+) -> Iterator[Problem]:  # fmt: skip
+    """Warnings about a configuration that loads; ``tokens`` is the file of token hashes, where one is named."""
+    if not deployment.staff():
+        message = "no channel has audience: staff, so nobody is paged when something is held, refused or stuck"
+        yield document.problem(("channels",), message, "add one, such as kind: ntfy")
+    yield from _unspoken(document, deployment)
+    yield from _shared(document, channels)
+    if tokens is not None:
+        yield from _strangers(document, deployment, tokens)
+
+
+def _unspoken(document: Document, deployment: Deployment) -> Iterator[Problem]:
+    """Languages that channels ask for and no playbook has."""
+    spoken = {language for playbook in deployment.playbooks for language in playbook.languages}
+    for channel in deployment.channels.values():
+        if missing := [language for language in channel.languages if language not in spoken]:
+            message = f"no playbook speaks {', '.join(missing)}"
+            yield document.problem(("channels", channel.id, "languages"), message, "write its texts, or take it out")
+
+
+def _shared(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> Iterator[Problem]:
+    """Channels that post to one and the same account: its readers would see everything twice."""
+    alike: dict[str, list[ChannelId]] = defaultdict(list)
+    for channel, (kind, settings) in channels.items():
+        if settings.base:
+            account = settings.model_dump_json(exclude={*ChannelEntry.model_fields, "credential"})
+            alike[f"{kind} {account}"].append(channel)
+    for first, *others in alike.values():
+        for other in others:
+            yield document.problem(("channels", other), f"speaks to the same account as {first}", "keep one of them")
+
+
+def _strangers(document: Document, deployment: Deployment, tokens: Path) -> Iterator[Problem]:
+    """People who can sign in and are not known, and people who are known and cannot sign in."""
+    at = ("console", "tokens_file")
+    if not tokens.exists():
+        yield document.problem(at, f"there is no {tokens}: nobody can sign in", "run `dispatcher token create`")
+        return
+    try:
+        entries = validated(read_yaml(tokens.read_text(), str(tokens)), TokensFile).tokens
+    except (OSError, ValueError) as error:
+        yield document.problem(at, f"{tokens} cannot be read ({type(error).__name__}): nobody can sign in", "mend it")
+        return
+    except ConfigurationError as error:
+        yield from error.problems
+        return
+    deciding = {entry.person for entry in entries if entry.person and entry.role is not Role.VIEWER}
+    known = set(deployment.roster.people)
+    for person in sorted(known - deciding):
+        yield document.problem(("people", person), "has no token and cannot release", "run `dispatcher token create`")
+    for person in sorted(deciding - known) if known else ():
+        yield document.problem(at, f"{person} can release and does not stand under people", "add them, or revoke it")
