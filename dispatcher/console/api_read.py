@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from dispatcher.console import lookups
 from dispatcher.console.auth import Role
-from dispatcher.console.routing import Call, Routes
+from dispatcher.console.routing import Call, Routes, still_recognised
 from dispatcher.console.schemas import Limited, Nothing, WhichAlerts, WhichDeliveries
 from dispatcher.console.shared import SHARED
 from dispatcher.console.snapshot import snapshot
@@ -109,7 +109,8 @@ async def letters(call: Call[Limited]) -> web.Response:
 @routes("GET /api/v1/stream", role=Role.VIEWER, reads=Nothing)
 async def stream(call: Call[Nothing]) -> web.StreamResponse:
     """Follow the log of facts by server-sent events; Last-Event-ID takes it up again."""
-    return await stream_facts(call.request, call.context.hub, call.context.journal)
+    still = partial(still_recognised, call.request, call.context)
+    return await stream_facts(call.request, call.context.hub, call.context.journal, still)
 
 
 @routes("GET /api/v1/snapshot", role=Role.VIEWER, reads=Nothing)

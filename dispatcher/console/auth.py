@@ -151,6 +151,12 @@ class Tokens:
                 found = identity
         return found
 
+    def vouches(self, person: str, role: Role) -> bool:
+        """Whether somebody by this name still has a token for this role: else a session that began with one is over."""
+        self._reload()
+        known = (*self._filed.values(), *self._added.values())
+        return any(identity.person == person and identity.role.may(role) for identity in known)
+
     def _reload(self) -> None:
         stamp = _stamp(self._path)
         if stamp == self._stamp:

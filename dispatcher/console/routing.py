@@ -109,11 +109,19 @@ async def recognised(request: web.Request, context: Context) -> Identity:
         return context.tokens.find(token.strip()) or refuse(request, context, "this token is not known")
     cookie = request.cookies.get(COOKIE)
     who = await sessions.find(context.journal, cookie, context.clock.now()) if cookie else None
-    if who is None:
+    if who is None or not context.tokens.vouches(who.person, who.role):
         raise _unauthorised("a bearer token or a session is needed")
     if request.method not in _SAFE:
         check_origin(request)
     return who
+
+
+async def still_recognised(request: web.Request, context: Context) -> bool:
+    """Whether whoever began ``request`` would be let in again now."""
+    try:
+        return bool(await recognised(request, context))
+    except HttpProblem:
+        return False
 
 
 def refuse(request: web.Request, context: Context, detail: str) -> NoReturn:

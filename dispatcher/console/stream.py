@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
@@ -17,6 +18,7 @@ from dispatcher.web import PAGE_HEADERS, Hub, encode
 
 MISSED: Final = 1_000
 _WRITE_SECONDS: Final = 10.0
+_TRUST_SECONDS: Final = 1.0  # how long an open stream goes on before it is asked again who reads
 
 
 def facts_to_hub(hub: Hub) -> Callable[[Sequence[Fact]], Awaitable[None]]:
@@ -30,8 +32,10 @@ def facts_to_hub(hub: Hub) -> Callable[[Sequence[Fact]], Awaitable[None]]:
     return sink
 
 
-async def stream_facts(request: web.Request, hub: Hub, journal: Journal) -> web.StreamResponse:
-    """Stream facts until either side ends it, from the one after ``Last-Event-ID`` on.
+async def stream_facts(
+    request: web.Request, hub: Hub, journal: Journal, may_read: Callable[[], Awaitable[bool]]
+) -> web.StreamResponse:
+    """Stream facts until either side ends it or ``may_read`` says no, from the one after ``Last-Event-ID`` on.
 
     Where there is none, or more than `MISSED` facts lie between, an event named "snapshot" with the number of the latest
     fact says: look at everything anew.
@@ -42,7 +46,12 @@ async def stream_facts(request: web.Request, hub: Hub, journal: Journal) -> web.
         await response.prepare(request)
         try:
             await _write(response, opening)
+            asked = time.monotonic()
             async for event in reader.events():
+                if time.monotonic() - asked > _TRUST_SECONDS:
+                    asked = time.monotonic()
+                    if not await may_read():
+                        break
                 if not _known(event, seq):
                     await _write(response, event)
         except (TimeoutError, ConnectionError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from integration.console_kit import PEOPLE, SOURCE_TOKEN, TOKENS, Room, control_room, event
 
-from dispatcher.console.auth import FAILURES
+from dispatcher.console.auth import FAILURES, sha256
 from dispatcher.console.context import CONTEXT
 from dispatcher.console.routing import COOKIE
 
@@ -183,6 +184,24 @@ async def test_a_login_link_works_once(tmp_path: Path) -> None:
         assert (await room.ask("GET", "/", as_=None, headers=session)).status == 200
         second = await room.ask("GET", link, as_=None)
         assert (second.status, COOKIE in second.cookies) == (401, False)
+
+
+async def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
+    """Whose token is revoked is out at once, session or not; whose role shrinks does no more than that role may."""
+    file = tmp_path / "tokens.yaml"
+
+    def write(role: str) -> None:
+        entry = {"id": "t1", "sha256": sha256("mine"), "role": role, "person": "anna"}
+        file.write_text(json.dumps({"tokens": [entry] if role else []}))
+
+    write("operator")
+    async with control_room(tmp_path, tokens_file=file) as room:
+        begun = await room.ask("POST", "/api/v1/session", as_=None, json={"token": "mine"})
+        session = {"Cookie": f"{COOKIE}={begun.cookies[COOKIE].value}"}
+        room.client.session.cookie_jar.clear()
+        for role, status in (("operator", 200), ("viewer", 401), ("", 401), ("supervisor", 200)):
+            write(role)
+            assert (await room.ask("GET", "/api/v1/alerts", as_=None, headers=session)).status == status
 
 
 async def test_a_machine_speaks_only_for_itself(tmp_path: Path) -> None:

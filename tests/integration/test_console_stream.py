@@ -15,6 +15,7 @@ from integration.console_kit import Room, control_room
 from sqlalchemy import Connection
 
 from dispatcher.console.app import facts_to_hub
+from dispatcher.console.routing import COOKIE
 from dispatcher.console.shared import Shared
 from dispatcher.console.stream import MISSED
 from dispatcher.journal import queries, store
@@ -116,3 +117,17 @@ async def test_many_who_look_cost_as_much_as_one(tmp_path: Path) -> None:
         await last_seq(room)
         assert await shared.text("x", look) != '{"seq": 0}'
         assert len(looks) == 2
+
+
+async def test_a_stream_ends_with_its_session(tmp_path: Path) -> None:
+    """After the log-out an open stream tells nothing more than what lies in its first second."""
+    async with control_room(tmp_path) as room:
+        begun = await room.ask("POST", "/api/v1/session", as_=None, json={"token": "viewer-token"})
+        ours = {"Cookie": f"{COOKIE}={begun.cookies[COOKIE].value}", "Sec-Fetch-Site": "same-origin"}
+        async with room.client.get("/api/v1/stream", headers=ours) as response:
+            await next_event(response)
+            assert (await room.ask("DELETE", "/api/v1/session", as_=None, headers=ours)).status == 204
+            async with asyncio.timeout(10):
+                while not response.content.at_eof():
+                    await room.trigger("fire")
+                    await response.content.readany()
