@@ -106,7 +106,7 @@ class Speaking:
         playbook = self._playbook(history, command)
         wanted = alert_id(command.incident, _key(command), command.purpose)
         if wanted in history.alerts:
-            return wanted
+            return await self._said_before(wanted, command)
         _speakable(command, history, about)
         area = self._area(command)
         with self._fenced(command, history, playbook, area) as undo:
@@ -116,6 +116,14 @@ class Speaking:
             await self._write(command, said, history, undo)
         log.info("spoken", purpose=said.alert.purpose, incident=command.incident, person=command.person)
         return said.alert.id
+
+    async def _said_before(self, wanted: AlertId, command: Speak) -> AlertId:
+        """A repeat is harmless; other words under the same key are a mistake that nobody must take for said."""
+        alert = (await self.means.record(wanted)).alert
+        words = {language: clean(text) for language, text in command.words.items()}
+        if (dict(alert.words), alert.name) != (words, command.name) or command.place not in ("", alert.place):
+            raise Conflict(f"this key was used for {alert.purpose} {alert.code} with other words: take a new one")
+        return wanted
 
     def _fenced(
         self, command: Speak, history: IncidentHistory, playbook: Playbook, area: tuple[RegionId, ...] | None

@@ -352,3 +352,36 @@ async def test_a_place_that_nobody_read_stays_back(tmp_path: Path) -> None:
         body = found.fakes["website"].posts[0].text.body
         assert ("Schule am Deich" in body, "Landkreis Leer" in body) == (False, True)
         assert await found.pages() == ["withheld"]
+
+
+async def test_a_key_stands_for_one_text(tmp_path: Path) -> None:
+    """The same word under the same key is said once; another under that key is refused, so that nobody takes it for said."""
+    async with road(tmp_path, deployment(playbook())) as found:
+        await found.receive()
+        await found.quiet()
+        say = partial(speak, Purpose.UPDATE, key="k")
+        first = await found.pipeline.command(say(words={"de": "Bleiben Sie zu Hause."}))
+        assert await found.pipeline.command(say(words={"de": "Bleiben Sie zu Hause."})) == first
+        for other in (
+            {"words": {"de": "Gehen Sie hinaus."}},
+            {},
+            {"words": {"de": "Bleiben Sie zu Hause."}, "place": "Emden"},
+        ):
+            with pytest.raises(Conflict, match="new one"):
+                await found.pipeline.command(say(**other))
+        await found.quiet()
+        assert len(found.said("website")) == 2
+
+
+async def test_a_second_false_alarm_that_reaches_nobody_changes_nothing(tmp_path: Path) -> None:
+    """Where a false alarm has nobody to speak to, the posts that the first one corrected stay as they are."""
+    async with road(tmp_path, deployment(playbook(release="one_person"))) as found:
+        await found.receive()
+        await released(found, "anna")
+        await found.pipeline.command(speak())
+        await found.quiet()
+        edits = await found.edits()
+        await found.receive(id="2")
+        await found.pipeline.command(speak(key="k2"))
+        await found.quiet()
+        assert await found.edits() == edits
