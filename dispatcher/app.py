@@ -199,6 +199,7 @@ async def build(
             service.intake = MqttIntake(
                 loaded.broker, deployment.realm, pipeline.receive, clock, sources=deployment.sources, alive=watch.alive
             )
+            watch.broker = partial(getattr, service.intake, "trouble")
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)

@@ -1,8 +1,9 @@
-"""Listens whether sources still speak: silence longer than they promised, and numbers missing from a sequence, are paged."""
+"""Listens whether sources still speak: silence, numbers missing from a sequence, and a broker that is away, are paged."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from dispatcher.telemetry import logger
 
 log = logger("watch")
 
+BROKER_SECONDS = 15.0  # a shorter absence is nothing to wake somebody for
 LATE_SECONDS = 2.0  # a number that comes so much later was not missing
 MOST_MISSING = 100
 TICK_SECONDS = 1.0
@@ -30,6 +32,8 @@ class Watch:
     road: Pipeline
     journal: Journal
     monotonic: Callable[[], float] = time.monotonic
+    broker: Callable[[], str] = lambda: ""  # why events may not reach us at all, in words
+    _trouble_since: float | None = None
     _heard: dict[str, float] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
     _latest: dict[str, int] = field(default_factory=dict)
@@ -72,8 +76,9 @@ class Watch:
                 log.warning("watch_waits", error=str(error))
 
     async def look(self) -> None:
-        """Page every silence and every gap that has lasted."""
+        """Page every silence, every gap and every trouble with the broker that has lasted."""
         now = self.monotonic()
+        await self._look_at_broker(now)
         for name, source in self.road.deployment.sources.items():
             if source is None or source.heartbeat is None or name in self._silent:
                 continue
@@ -87,6 +92,16 @@ class Watch:
                 await self._page(Cause.GAP, f"{name}: {len(gone)} missing, {gone[0]} to {gone[-1]}")
             for number in gone:
                 del missing[number]
+
+    async def _look_at_broker(self, now: float) -> None:
+        trouble = self.broker()
+        if not trouble:
+            self._trouble_since = None
+        elif self._trouble_since is None:
+            self._trouble_since = now
+        elif now - self._trouble_since > BROKER_SECONDS:
+            await self._page(Cause.BROKER, f"{trouble}; events may not reach us")
+            self._trouble_since = math.inf  # told, until it is over
 
     async def _page(self, cause: Cause, line: str) -> None:
         self._pages += 1

@@ -29,6 +29,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from dispatcher.clock import Clock
 from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.intake.signature import USER_PROPERTIES
+from dispatcher.intake.subscription import Losses, Subscription
 from dispatcher.intake.topics import Topics
 from dispatcher.model.cap import Realm
 from dispatcher.model.errors import JournalError
@@ -179,11 +180,25 @@ class MqttIntake:
         self._wake, self._subscribe = asyncio.Event(), asyncio.Event()
         self._taking = True
         self._connected = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self._losses = Losses()
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands and the subscription is made."""
-        return self._connected.is_set()
+        """Whether the connection stands and every subscription is made."""
+        return self._connected.is_set() and self._subscription is not None and not self._subscription.refused
+
+    @property
+    def trouble(self) -> str:
+        """Why events may not reach us, in words; empty where they do."""
+        where = f"{self._settings.host}:{self._settings.port}"
+        if not self._connected.is_set() or self._subscription is None:
+            return f"no connection to {where}"
+        if self._subscription.refused:
+            return f"{where} refuses the subscription to {', '.join(self._subscription.refused)}"
+        return (
+            f"the connection to {where} comes and goes: is another client named like us?" if self._losses.many else ""
+        )
 
     async def until_connected(self) -> None:
         """Wait for it."""
@@ -223,13 +238,14 @@ class MqttIntake:
         node = self.topic_out("nodes", self._settings.node)
         will = aiomqtt.Will(node, json.dumps({"state": "offline"}), qos=1, retain=True)
         client = client_for(self._settings, f"dispatcher-{self._realm}-{self._settings.node}", will=will)
-        window, started = _Window(client), time.monotonic()
+        window, started, subscription = _Window(client), time.monotonic(), Subscription(client)
         try:
             async with client:
-                await self._subscribe_all(client)
+                await subscription.listen(self._topics.filters)
+                self._subscription = subscription
                 self._online(node)
                 try:
-                    await self._until_lost(client, window)
+                    await self._until_lost(client, window, subscription)
                 finally:
                     await self._say_goodbye(client, node)
         except aiomqtt.MqttError:
@@ -238,6 +254,8 @@ class MqttIntake:
             log.warning("broker_lost")
         finally:
             window.open = False
+            if self._connected.is_set():
+                self._losses.note()
             self._connected.clear()
             BROKER.set(0)
 
@@ -256,8 +274,8 @@ class MqttIntake:
         except aiomqtt.MqttError:
             log.debug("goodbye_unheard")
 
-    async def _until_lost(self, client: aiomqtt.Client, window: _Window) -> None:
-        helpers = [asyncio.create_task(self._publish_all(client)), asyncio.create_task(self._follow_topics(client))]
+    async def _until_lost(self, client: aiomqtt.Client, window: _Window, subscription: Subscription) -> None:
+        helpers = [asyncio.create_task(self._publish_all(client)), asyncio.create_task(self._follow(subscription))]
         try:
             async for message in client.messages:
                 if self._taking:
@@ -267,15 +285,15 @@ class MqttIntake:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _subscribe_all(self, client: aiomqtt.Client) -> None:
-        await client.subscribe([(topic, 1) for topic in self._topics.filters])
-
-    async def _follow_topics(self, client: aiomqtt.Client) -> None:
-        """A reload may bring topics; those that it took away are heard until the next connection, as nobody's."""
+    async def _follow(self, subscription: Subscription) -> None:
+        """A reload brings topics and takes them away; where the broker is away, the next connection listens to them."""
         while True:
             await self._subscribe.wait()
             self._subscribe.clear()
-            await self._subscribe_all(client)
+            try:
+                await subscription.listen(self._topics.filters)
+            except aiomqtt.MqttError as error:
+                log.warning("subscription_waits", error=str(error))
 
     def _take(self, message: aiomqtt.Message, window: _Window) -> None:
         source, heartbeat = self._topics.heard(str(message.topic))

@@ -47,6 +47,7 @@ class Cause(StrEnum):
     WITHHELD = "withheld"
     SIGNATURE = "signature"
     SILENT = "silent"
+    BROKER = "broker"
     GAP = "gap"
     CONFIGURATION = "configuration"
 
@@ -80,6 +81,7 @@ _HEADLINES = {
     Cause.WITHHELD: "Ungeprüfte Angaben zurückgehalten / Details that nobody has read were left out",
     Cause.SIGNATURE: "Signatur ungültig, Ereignis abgewiesen / Signature not valid, an incident event was refused",
     Cause.SILENT: "Leitstellensystem schweigt / A source of incident events is silent",
+    Cause.BROKER: "Verbindung zum Broker gestört / Trouble with the broker",
     Cause.GAP: "Ereignisse fehlen in der Folge / Incident events are missing from the sequence",
     Cause.CONFIGURATION: "Konfiguration fehlerhaft / The configuration is broken",
     Cause.DEGRADED: "Vorlage fehlerhaft, Minimaltext gesendet / A template failed, the minimal text goes out",

@@ -18,6 +18,7 @@ from dispatcher.clock import SystemClock
 from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.intake.mqtt import MqttIntake, MqttSettings
 from dispatcher.intake.signature import USER_PROPERTIES
+from dispatcher.intake.subscription import LOSSES
 from dispatcher.model.cap import Realm
 from dispatcher.model.source import Source
 
@@ -122,3 +123,74 @@ async def test_a_broker_that_asks_for_certificates_gets_ours(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1), listening(bare, {}):
                 pass
+
+
+async def test_a_reload_takes_topics_away(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a reload a new source's topic is heard, and one that is gone is not listened to any more."""
+    ear = Ear()
+    old, new = {"els": Source(topic="old/topic")}, {"els": Source(topic="new/topic")}
+    intake = MqttIntake(
+        settings_for(mosquitto, monkeypatch), Realm.EXERCISE, ear.receive, SystemClock(), sources=old, alive=ear.alive.append
+    )  # fmt: skip
+    running = asyncio.create_task(intake.run())
+    async with asyncio.timeout(10):
+        await intake.until_connected()
+    intake.use(new)
+    async with mosquitto.client() as client:
+        while not ear.heard:
+            await client.publish("new/topic", b"new", qos=1)
+            await asyncio.sleep(0.01)
+        before = len(ear.heard)
+        await client.publish("old/topic", b"old", qos=1)
+        await client.publish("new/topic", b"last", qos=1)
+        await until(lambda: ear.heard[-1].payload == b"last")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert {inbound.payload for inbound in ear.heard[before:]} <= {b"new", b"last"}
+
+
+async def test_a_refused_subscription_is_no_connection(free_port: int) -> None:
+    """A broker that lets us in and not listen counts as trouble, with the topics that it keeps from us."""
+
+    async def grudging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """MQTT 3.1.1: CONNACK, and a SUBACK that allows the first filter and refuses the second (section 3.9.3)."""
+        while head := await reader.read(2):
+            body = await reader.read(4096)
+            if head[0] >> 4 == 1:
+                writer.write(bytes([0x20, 2, 0, 0]))
+            elif head[0] >> 4 == 8:
+                writer.write(bytes([0x90, 4, body[0], body[1], 1, 0x80]))
+        writer.close()
+
+    server = await asyncio.start_server(grudging, "127.0.0.1", free_port)
+    settings, ear = MqttSettings(url=f"mqtt://127.0.0.1:{free_port}", protocol="3.1.1"), Ear()
+    intake = MqttIntake(settings, Realm.EXERCISE, ear.receive, SystemClock())
+    assert intake.trouble == f"no connection to 127.0.0.1:{free_port}"
+    running = asyncio.create_task(intake.run())
+    try:
+        async with asyncio.timeout(10):
+            await intake.until_connected()
+        assert intake.connected is False
+        assert intake.trouble.endswith("refuses the subscription to control-room/exercise/+/heartbeat")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        server.close()
+
+
+async def test_a_stolen_session_is_noticed(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When another client takes our name again and again, that is trouble in words, though each connection looks well."""
+    ear = Ear()
+    intake = MqttIntake(settings_for(mosquitto, monkeypatch), Realm.EXERCISE, ear.receive, SystemClock())
+    running = asyncio.create_task(intake.run())
+    try:
+        async with asyncio.timeout(60):
+            for _ in range(LOSSES):
+                await intake.until_connected()
+                async with mosquitto.client(identifier="dispatcher-exercise-node-1"):
+                    await until(lambda: not intake.connected)
+            await intake.until_connected()
+        assert "comes and goes" in intake.trouble
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -54,3 +54,18 @@ async def test_the_last_number_outlives_a_restart(tmp_path: Path) -> None:
         for number in (5, 9, 7):
             await found.journal.write(lambda connection, n=number: standing.note_sequence(connection, "els", n))
         assert await found.journal.read(standing.sequences) == {"els": 9}
+
+
+async def test_trouble_with_the_broker_is_paged_when_it_lasts(tmp_path: Path) -> None:
+    """A broker that is away for a moment wakes nobody; one that stays away pages once, and again after it was back."""
+    async with road(tmp_path) as found:
+        time, trouble = [0.0], ["no connection to broker:1883"]
+        watch = Watch(found.pipeline, found.journal, lambda: time[0], lambda: trouble[0])
+        for moment, said in ((0, "away"), (14, "away"), (15, ""), (16, "away"), (32, "away"), (500, "away")):
+            time[0], trouble[0] = moment, said
+            await watch.look()
+        assert await found.pages() == ["broker"]
+        for moment, said in ((501, ""), (502, "away"), (518, "away")):
+            time[0], trouble[0] = moment, said
+            await watch.look()
+        assert await found.pages() == ["broker", "broker"]

@@ -40,7 +40,7 @@ export const CAUSES = {
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
   failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
   same_as: "Gleiche Lage wie eine andere?", shrunk: "Gebiet verkleinert", stopped: "Angehalten",
-  break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt",
+  break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt", broker: "Broker gestört",
   withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", gap: "Meldungen fehlen in der Folge",
   configuration: "Konfiguration fehlerhaft",
   in_doubt: "Unklar, ob veröffentlicht", withdrawn: "Quelle meldet Ende, bevor etwas hinausging",
