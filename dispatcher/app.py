@@ -23,7 +23,7 @@ from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
 from dispatcher.feed import Feed, MqttStatus
 from dispatcher.intake.mqtt import MqttIntake
-from dispatcher.journal import queries, standing, store
+from dispatcher.journal import standing, store
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.keeping import keep_configuration
@@ -35,10 +35,9 @@ from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause, Page
 from dispatcher.recovery import Recovery
-from dispatcher.reload import Connector, Reloader, lines, problems_of
+from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
 from dispatcher.settings.sources import absolute
-from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 from dispatcher.watch import Watch
 from dispatcher.web import Hub
@@ -80,7 +79,7 @@ class Service:
     def once(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Run ``work`` to its end; a refused configuration is its own affair."""
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(lambda done: done.exception())
+        task.add_done_callback(_note_failure)
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -157,10 +156,9 @@ async def build(
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
         http = await stack.enter_async_context(http_client())
         connector = Connector(stack, http)
-        channels = await connector.connect(loaded.channels)
         fence, steps = Fence(), StepBatch(journal, clock)
         permits = Permits(stopped=fence.halts)
-        setup = Setup(deployment, channels)
+        setup = await set_up(loaded, path, journal, connector)
         worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         launch = Launch(journal, permits, setup, worker)
         pipeline = Pipeline(
@@ -173,13 +171,15 @@ async def build(
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
         await pipeline.decisions.means.recall()
-        before = await journal.read(queries.last_seq)
+        before = await journal.read(standing.paged)
         worker.enqueue(await recovery.run())
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
         pager = Pager(pipeline, journal, clock)
         feed.add(pager)
-        service.spawn(feed.run(journal, before), "feed")  # what recovery decided is told as well
+        service.spawn(
+            feed.run(journal, before), "feed"
+        )  # what recovery decided is told as well, and what a crash left unpaged
         service.spawn(pager.run(), "pager")
         watch = Watch(pipeline, journal)
         pipeline.heard = watch.event
@@ -204,7 +204,7 @@ async def build(
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)
         await service.judge(problems_of(loaded))
-        log.info("ready", realm=deployment.realm, url=service.url, channels=len(channels))
+        log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
         yield service
 
 
@@ -241,6 +241,11 @@ async def serve(loaded: Loaded, path: Path) -> int:
         log.critical("journal_broken", error=str(error))
         return EXIT_BROKEN
     return 0
+
+
+def _note_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ConfigurationError):
+        log.critical("task_failed", task=task.get_name(), error=repr(error))
 
 
 def _again(service: Service) -> None:

@@ -26,6 +26,7 @@ from dispatcher.telemetry import logger
 log = logger("pager")
 
 GATHER_SECONDS = 1.0
+KEEP_EVERY = 1_000  # facts; a start reads so many again at the most
 MOST_NAMED = 20
 MOST_OFFERED = 5
 EVERYBODY = 1_000  # a step so far up the escalation list that all of it is called
@@ -59,6 +60,7 @@ class Pager:
     _words: list[_Word] = field(default_factory=list)
     _called: dict[str, int] = field(default_factory=dict)  # the last step that was paged for what waits
     _latest: int = 0
+    _kept: int = 0
 
     async def __call__(self, facts: Sequence[Fact]) -> None:
         """Note what needs a person; the last fact about a delivery counts, for a doubt may have been decided at once."""
@@ -83,12 +85,16 @@ class Pager:
         """Page everything that is due now; what a busy journal refuses is due again."""
         waiting, self._waiting = self._waiting, defaultdict(list)
         words, self._words = self._words, []
+        latest, told = self._latest, bool(waiting or words)
         try:
             for word in words:
                 await self.road.page(Page(word.cause, (word.line,), step=word.step), b"", f"fact/{word.seq}")
             for (alert, cause), names in list(waiting.items()):
                 await self._tell(alert, cause, names)
                 del waiting[alert, cause]
+            if told or latest - self._kept > KEEP_EVERY:
+                await self.journal.write(partial(standing.note_paged, seq=latest))
+                self._kept = latest
             await self._remind()
         except JournalBusy as error:
             log.warning("pages_wait", error=str(error), waiting=len(waiting))
@@ -167,6 +173,11 @@ def _word(fact: Fact) -> _Word | None:
     if fact.kind == "stop.lifted" and body.get("break_glass"):
         line = f"stop of {fact.ref} lifted by {_listed(body['people'])}: {body['break_glass']}"
         return _Word(Cause.BREAK_GLASS, line, fact.seq, EVERYBODY)
+    if fact.kind == "alert.unreachable":
+        line = (
+            f"alert {fact.ref} cannot end it on {_listed(body['channels'])}: not configured any more, tell its readers"
+        )
+        return _Word(Cause.NO_CHANNEL, line, fact.seq)
     if fact.kind == "alert.release_lapsed":
         return _Word(Cause.LAPSED, f"alert {fact.ref}, given by {body['person']}", fact.seq)
     return None

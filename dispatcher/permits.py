@@ -40,7 +40,7 @@ class Permits:
     monotonic: Callable[[], float] = time.monotonic
     closed: bool = False
     stopped: Callable[[Delivery], bool] = lambda _: False
-    _lanes: set[Lane] = field(default_factory=set)
+    _lanes: dict[Lane, str] = field(default_factory=dict)  # with the origin that each took its slot from
     _origins: Counter[str] = field(default_factory=Counter)
     _wait_until: dict[str, float] = field(default_factory=dict)
 
@@ -58,14 +58,14 @@ class Permits:
             return Grant.CREDENTIAL
         if self.closed or self._origins[profile.origin] >= self.origin_slots or len(self._lanes) >= self.all_slots:
             return Grant.ORIGIN
-        self._lanes.add(delivery.lane)
+        self._lanes[delivery.lane] = profile.origin
         self._origins[profile.origin] += 1
         return Grant.YES
 
-    def give_back(self, delivery: Delivery, profile: ChannelProfile) -> None:
-        """Return what `take` granted."""
-        self._lanes.discard(delivery.lane)
-        self._origins[profile.origin] -= 1
+    def give_back(self, delivery: Delivery) -> None:
+        """Return what `take` granted, to the origin that gave it: a reload may have moved the channel since."""
+        if origin := self._lanes.pop(delivery.lane, None):
+            self._origins[origin] -= 1
 
     def hold(self, profile: ChannelProfile, seconds: float) -> None:
         """A provider's Retry-After: no delivery on that credential before it is over."""

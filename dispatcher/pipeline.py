@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from dispatcher.channels.base import Channel, Unsupported
@@ -75,6 +76,7 @@ from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
 log = logger("pipeline")
 
 ATTEMPT_SECONDS = 15.0
+_Word = TypeVar("_Word", IncidentEvent, Speak)
 _CAUSES: dict[type[Unreadable], Cause] = {BadSignature: Cause.SIGNATURE}
 
 
@@ -157,14 +159,15 @@ class Pipeline:
         decisions = self.decisions
         match command:
             case Speak():
-                async with self._serial(command.incident):
-                    return await decisions.speaking.speak(command)
+                async with self._at_home(command) as at_home:
+                    return await decisions.speaking.speak(at_home)
             case Retract():
-                async with self._serial(await self._incident_of(command.alert)):
+                async with self._serial(decisions.means.home(await self._incident_of(command.alert))):
                     return await decisions.speaking.retract(command)
             case Join():
-                first, second = sorted((command.incident, command.into))
-                async with self._serial(first), self._serial(second):
+                async with AsyncExitStack() as stack:
+                    for incident in sorted({command.incident, command.into}):
+                        await stack.enter_async_context(self._serial(incident))
                     return await decisions.speaking.join(command) or command.into
             case Release() | Reject():
                 async with self._serial(await self._incident_of(command.alert)):
@@ -188,13 +191,13 @@ class Pipeline:
                 boarding.go(now)
 
     @asynccontextmanager
-    async def _at_home(self, event: IncidentEvent) -> AsyncIterator[IncidentEvent]:
-        """``event`` as one of the incident that its own was joined into, if it was, alone in that incident."""
+    async def _at_home(self, word: _Word) -> AsyncIterator[_Word]:
+        """``word`` as one on the incident that its own was joined into, if it was, alone in that incident."""
         while True:
-            home = self.decisions.means.home(event.incident)
+            home = self.decisions.means.home(word.incident)
             async with self._serial(home):
                 if self.decisions.means.home(home) == home:
-                    yield event if home == event.incident else replace(event, incident=home)
+                    yield word if home == word.incident else replace(word, incident=home)
                     return
 
     async def _take_in(self, event: IncidentEvent, inbound: Inbound, now: datetime) -> Receipt:

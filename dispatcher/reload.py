@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dispatcher.channels.base import Channel, ChannelSettings, Unready, load_kind
 from dispatcher.channels.http import Http
+from dispatcher.journal.base import Journal
+from dispatcher.journal.keeping import last_good
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.settings import Loaded, load
+from dispatcher.settings.sources import absolute
 from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
@@ -63,6 +67,24 @@ class Reloader:
         self.changed(new)
         log.info("reloaded", channels=len(new.channels), connected=len(fresh), problems=len(new.problems))
         return problems_of(new)
+
+
+async def set_up(loaded: Loaded, path: Path | None, journal: Journal, connector: Connector) -> Setup:
+    """What the daemon starts with. Where a part was left out, the last good set's stays known for what it began."""
+    channels = await connector.connect(loaded.channels)
+    kept = await journal.read(partial(last_good, main=absolute(path))) if path and loaded.problems else None
+    if path is None or kept is None:
+        return Setup(loaded.deployment, channels)
+    try:
+        before = load(path, kept=kept)
+    except ConfigurationError as error:  # kept by another version of this program
+        log.warning("last_good_unreadable", error=str(error))
+        return Setup(loaded.deployment, channels)
+    gone = {channel: one for channel, one in before.channels.items() if channel not in loaded.channels}
+    profiles = {channel: before.deployment.channels[channel] for channel in gone}
+    setup = Setup(replace(before.deployment, channels=profiles), await connector.connect(gone))
+    setup.replace(loaded.deployment, channels)
+    return setup
 
 
 def _of(loaded: Loaded, name: str) -> object:

@@ -23,4 +23,4 @@ class Setup:
         """Run with another set from now on; what is under way keeps what it began with."""
         self.channels = ChainMap({**channels}, {**self.channels})
         self.profiles = ChainMap({**deployment.channels}, {**self.profiles})
-        self.deployment = deployment
+        self.deployment = deployment.after(self.deployment)

@@ -53,6 +53,9 @@ class Watch:
             return
         number, missing = event.sequence, self._missing.setdefault(event.source, {})
         latest = self._latest.get(event.source, number - 1)
+        if number <= 1 or number < latest - MOST_MISSING:  # nothing is late by so much: the source counts anew
+            missing.clear()
+            latest = self._latest[event.source] = number - 1
         missing.pop(number, None)
         for gone in range(latest + 1, min(number, latest + 1 + MOST_MISSING)):
             missing[gone] = self.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -158,8 +158,9 @@ def _as_of(call: Call[Trigger]) -> datetime:
 
 async def _planned(call: Call[Any], wish: Wish, as_of: datetime) -> tuple[Alert, tuple[str, ...]]:
     """The alert that a wish would become at ``as_of``; raises `Conflict` where nothing would be said."""
-    history = await call.context.journal.read(partial(queries.history, incident=wish.event.incident))
-    plan: Plan = plan_event(wish.event, call.context.deployment, history, as_of)
+    home = call.context.pipeline.decisions.means.home(wish.event.incident)
+    history = await call.context.journal.read(partial(queries.history, incident=home))
+    plan: Plan = plan_event(replace(wish.event, incident=home), call.context.deployment, history, as_of)
     if plan.alert is None:
         raise Conflict("; ".join(("nothing would be said", *plan.notes)))
     verdicts = {str(verdict) for verdict in plan.verdicts}

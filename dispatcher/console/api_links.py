@@ -19,11 +19,13 @@ from dispatcher.journal import queries, standing
 from dispatcher.links import Offered
 from dispatcher.model.command import Confirm, Join, Release
 from dispatcher.model.delivery import AlertId, DeliveryId, IncidentId
-from dispatcher.model.errors import CommandError
+from dispatcher.model.errors import CommandError, Conflict
 from dispatcher.model.playbook import PlaybookId
 from dispatcher.plan.pages import Deed
 
 routes = Routes()
+
+_USED = "this link was used already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,16 @@ async def act(call: Call[Raw]) -> web.Response:
     offered = await _offered(call)
     person = offered.person or await _signed_in(call)
     form = {name: value for name, value in (await call.request.post()).items() if isinstance(value, str)}
+    await _claim(call, offered, person)
+    done = False
     try:
         await _done(call, offered, person, form)
+        done = True
     except CommandError as error:
         return _shown(call, offered, _Sight("Das geht nicht", note=str(error)), status=409)
-    now = call.context.clock.now()
-    use = partial(standing.use_link, sha256=offered.sha256, person=person, at=now)
-    await call.context.journal.write(use)
+    finally:
+        if not done:
+            await call.context.journal.write(partial(standing.unuse_link, sha256=offered.sha256))
     return _shown(call, offered, _Sight("Erledigt", note=f"{offered.offer.deed.label}: {person}"))
 
 
@@ -63,9 +68,18 @@ async def _offered(call: Call[Any]) -> Offered:
     offered = call.context.links.read(call.path("token"), call.context.clock.now())
     if offered is None:
         raise HttpProblem(410, "this link is none of ours, or too old: open the console instead")
+    if offered.person and offered.person not in call.context.deployment.roster.people:
+        raise HttpProblem(410, f"{offered.person} does not stand under people any more")
     if await call.context.journal.read(partial(standing.link_used, sha256=offered.sha256)):
-        raise HttpProblem(410, "this link was used already")
+        raise HttpProblem(410, _USED)
     return offered
+
+
+async def _claim(call: Call[Any], offered: Offered, person: str) -> None:
+    """The link is used before its deed is done, so that two who click at once do it once; raises `HttpProblem` 410."""
+    use = partial(standing.use_link, sha256=offered.sha256, person=person, at=call.context.clock.now())
+    if not await call.context.journal.write(use):
+        raise HttpProblem(410, _USED)
 
 
 async def _signed_in(call: Call[Any]) -> str:
@@ -117,4 +131,6 @@ async def _done(call: Call[Any], offered: Offered, person: str, form: dict[str, 
                 place=form.get("place", "")[:80] or offer.to, regions=regions, facts={}, incident=offer.ref
             )
             asked = Asked(person, PlaybookId(form.get("playbook", "")), offered.sha256, wanted)
-            await pipeline.receive(wish_of(asked, call.context.deployment, now, sent=now).inbound)
+            receipt = await pipeline.receive(wish_of(asked, call.context.deployment, now, sent=now).inbound)
+            if receipt.state not in ("journaled", "duplicate"):
+                raise Conflict(f"{receipt.state}: {receipt.error or 'nothing was said'}")

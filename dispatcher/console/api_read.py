@@ -146,7 +146,7 @@ def _incident(connection: Connection, wanted: IncidentId, deployment: Deployment
 
 def _next_words(history: IncidentHistory, deployment: Deployment) -> dict[str, Any]:
     """What a person may say next: the playbook's named updates, and how far words would reach."""
-    playbook = deployment.playbook(history.playbook) if history.playbook else None
+    playbook = deployment.speaker(history.playbook) if history.playbook else None
     if playbook is None:
         return {"title": history.kind, "reach": {"update": 0, "end": 0}, "updates": []}
     return {"title": playbook.title, "reach": reach(history, playbook, deployment), "updates": updates_view(playbook)}

@@ -13,7 +13,7 @@ from dispatcher.console.auth import Role
 from dispatcher.console.page import html
 from dispatcher.console.routing import Call, Routes
 from dispatcher.console.schemas import Nothing
-from dispatcher.console.views import answer, delivery_view
+from dispatcher.console.views import answer, delivery_view, unsigned
 from dispatcher.journal import queries
 from dispatcher.model.alert import Alert, post_for
 from dispatcher.model.cap import Region
@@ -68,7 +68,7 @@ def _task(delivery: Delivery, alert: Alert, deployment: Deployment) -> dict[str,
     text = post_for(alert, delivery, repeat=delivery.doubtful).text
     playbook, profile = deployment.playbook(alert.playbook), deployment.channels.get(delivery.channel)
     return {
-        "purpose": alert.purpose, "code": alert.code, "place": alert.place, "headline": text.headline, "body": text.body,
+        "purpose": alert.purpose, "code": alert.code, "place": alert.place, "headline": text.headline, "body": unsigned(text.body),
         "languages": text.languages, "event_code": playbook.event_code if playbook else "",
         "severity": alert.severity, "created_at": alert.created_at,
         "areas": [_area(region) for region in deployment.regions if region.id in alert.regions],

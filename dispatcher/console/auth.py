@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import secrets
 import time
-import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dispatcher.documents import read_yaml, validated
 from dispatcher.model.errors import ConfigurationError
+from dispatcher.model.people import tidy
 from dispatcher.model.playbook import Strict
 from dispatcher.plan.policy import person_of
 from dispatcher.telemetry import logger
@@ -75,18 +75,13 @@ class Identity:
     source: str = ""
 
 
-def _tidy(name: str) -> str:
-    """``name`` with single spaces and composed letters, so that it compares as it reads."""
-    return " ".join(unicodedata.normalize("NFC", name).split())
-
-
 class Entry(Strict):
     """One token of the file, by its SHA-256: a source's names the source, any other a person."""
 
     id: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     role: Role
-    person: Annotated[str, AfterValidator(_tidy)] | None = None
+    person: Annotated[str, AfterValidator(tidy)] | None = None
     source: str | None = None
     created_at: str = ""
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dispatcher.console import lookups
-from dispatcher.console.views import alert_in_full, alert_view, delivery_view, letter_view
+from dispatcher.console.views import alert_in_full, alert_view, delivery_view, letter_view, unsigned
 from dispatcher.journal import queries
 from dispatcher.journal.queries import AlertRecord
 from dispatcher.model.alert import Alert, post_for
@@ -46,10 +46,10 @@ def _tasks(connection: Connection, found: list[Delivery], deployment: Deployment
 
 def _task(delivery: Delivery, alert: Alert) -> dict[str, Any]:
     body = post_for(alert, delivery, repeat=delivery.doubtful).text.body
-    return {"body": body, "purpose": alert.purpose, "place": alert.place}
+    return {"body": unsigned(body), "purpose": alert.purpose, "place": alert.place}
 
 
 def _page_view(record: AlertRecord) -> dict[str, Any]:
     """A page with what was said in it, which is the same on all staff channels but for its length."""
     longest = max((texts.first.body for texts in record.alert.texts.values()), key=len, default="")
-    return alert_view(record) | {"body": longest}
+    return alert_view(record) | {"body": unsigned(longest)}

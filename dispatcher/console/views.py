@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from dispatcher.model.playbook import FactSpec, Playbook
 from dispatcher.plan.compose import follow_up, select_channels
 
 _RAW_CHARACTERS = 4_000
+_LINK = re.compile(r"/act/[\w.~-]+")
 
 
 def encoded(data: Any) -> str:
@@ -66,6 +68,11 @@ def alert_view(record: AlertRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def unsigned(body: str) -> str:
+    """``body`` without the one-time links of a page: whoever has one acts as the person it was made for."""
+    return _LINK.sub("/act/…", body)
+
+
 def alert_in_full(record: AlertRecord, deployment: Deployment) -> dict[str, Any]:
     """An alert with its texts and its plan: what a person has to see before releasing it."""
     plan = [asdict(planned) for planned in record.alert.plan]
@@ -79,7 +86,7 @@ def texts_view(alert: Alert, deployment: Deployment) -> list[dict[str, Any]]:
         texts = alert.texts[planned.text]
         text = texts.follow_up if planned.follows else texts.first
         spoken[text].append(_use(deployment.channels.get(planned.channel), planned.channel, text))
-    return [asdict(text) | {"channels": channels} for text, channels in spoken.items()]
+    return [asdict(text) | {"body": unsigned(text.body), "channels": channels} for text, channels in spoken.items()]
 
 
 def _use(profile: ChannelProfile | None, channel: ChannelId, text: Text) -> dict[str, Any]:

@@ -44,12 +44,12 @@ class Releasing:
         """The same words with the times of now; the old alert is superseded, and what was given for it is void."""
         old = (await self._held(command.alert)).alert
         history, now = await self.means.history(old.incident), self.means.clock.now()
-        playbook = self.means.deployment.playbook(old.playbook)
+        playbook = self.means.deployment.speaker(old.playbook)
         if playbook is None or not history.open:
             raise Conflict(f"incident {old.incident} has ended, or its playbook is gone: say it anew")
         speech = Speech(
             purpose=old.purpose, playbook=playbook, regions=old.regions, severity=old.severity, place=old.place,
-            facts=history.facts, name=old.name, reason=old.reason, covers=old.covers, hold=True, partial=old.partial,
+            facts={**history.facts, **old.facts}, name=old.name, reason=old.reason, covers=old.covers, hold=True, partial=old.partial,
             dropped=frozenset(p.channel for p in old.plan) if old.partial else frozenset(), same_as=old.same_as,
             words=old.words,
         )  # fmt: skip
@@ -133,7 +133,7 @@ class Releasing:
         if not alert.purpose.ends:
             return
         missed = history.carriers - {planned.channel for planned in alert.plan}
-        playbook = self.means.deployment.playbook(alert.playbook)
+        playbook = self.means.deployment.speaker(alert.playbook)
         if alert.partial and playbook is not None:
             area = tuple(r for r in self.means.deployment.resolve_ids(history.regions) if r not in alert.regions)
             missed -= channels_of(playbook, area, self.means.deployment)
@@ -155,12 +155,14 @@ def _count(connection: Connection, alert: Alert, command: Release, now: datetime
 
 
 def _move_incident(connection: Connection, alert: Alert, history: IncidentHistory, now: datetime) -> None:
-    """An end closes its incident; the end of some channels takes their regions from it."""
+    """An end closes its incident, the end of some channels takes their regions from it, any other word moves it."""
     if alert.partial:
         left = [region for region in history.regions if region not in alert.regions]
         store.narrow_incident(connection, alert.incident, left)
     elif alert.purpose.ends:
         store.close_incident(connection, alert.incident, now)
+    else:
+        store.move_incident(connection, alert.incident, alert.place, alert.regions)
 
 
 def _still_apt(alert: Alert, history: IncidentHistory, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 
 from dispatcher.decisions.means import Means
 from dispatcher.journal import queries, standing, store
+from dispatcher.journal.log import add_fact
 from dispatcher.journal.store import Stale
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import Area, RegionId
@@ -21,7 +23,7 @@ from dispatcher.model.errors import Conflict, Invalid, NotFound
 from dispatcher.model.incident import IncidentHistory, clean
 from dispatcher.model.playbook import Playbook
 from dispatcher.plan.compose import Speech, alert_id, channels_of, compose, compose_ending, follow_up, shrunk
-from dispatcher.plan.policy import OPERATOR
+from dispatcher.plan.policy import OPERATOR, people_needed
 from dispatcher.plan.render import refuse_words
 from dispatcher.plan.retract import retractions
 from dispatcher.telemetry import logger
@@ -36,12 +38,46 @@ class Said:
     alert: Alert
     ending: Alert | None = None
     edits: tuple[Alert, ...] = ()
-    left: frozenset[ChannelId] = frozenset()  # channels on which nothing earlier may leave any more
+    unreachable: frozenset[ChannelId] = frozenset()  # channels that should hear an end and are gone for good
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """All of them, in the order in which they leave."""
         return (self.alert, *([self.ending] if self.ending else []), *self.edits)
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """One incident becomes part of another, with what is known of it at that moment."""
+
+    command: Join
+    own: IncidentHistory
+    at: datetime
+
+    def unit(self, connection: Connection) -> None:
+        """Write it down: what the incident still had to say stays unsaid."""
+        own, into = self.own, self.command.into
+        store.bump_incident(connection, own.id, own.revision, self.at)
+        store.take_out(connection, own.id, own.revision + 1, self.at, detail=f"joined into {into}")
+        standing.write_join(connection, own.id, into, self.command.person, self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A command, and what it comes to: its playbook, the area from now on, and whether it goes out without another person."""
+
+    command: Speak
+    playbook: Playbook
+    area: tuple[RegionId, ...] | None
+    alone: bool
+    left: frozenset[ChannelId]  # channels that the area leaves behind
+    about: AlertId | None = None
+    joining: Joining | None = None
+
+    @property
+    def key(self) -> str:
+        """What makes a repeat harmless."""
+        return f"{OPERATOR}{self.command.person}/{self.command.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +88,7 @@ class Speaking:
 
     async def speak(self, command: Speak) -> AlertId:
         """Say an update or an end, or reopen; a repeated key finds what was said the first time."""
+        await self._demand_facts(command)
         return await self._say(command)
 
     async def retract(self, command: Retract) -> AlertId:
@@ -69,53 +106,73 @@ class Speaking:
     async def join(self, command: Join) -> AlertId | None:
         """Make two incidents one and say so where that is news; None where nothing new was to be said."""
         own, into = await self.means.history(command.incident), await self.means.history(command.into)
-        if self.means.home(command.incident) == command.into:
+        if command.incident != command.into and self.means.home(command.incident) == command.into:
             return None
         if own.revision == 0 or into.revision == 0:
             raise NotFound(f"no incident {command.incident if own.revision == 0 else command.into}")
-        if not into.open or own.id == into.id:
-            raise Conflict(f"incident {into.id} is not open, or the same")
+        _joinable(own, into, self.means)
         with self.means.fenced(own.id, own.revision + 1, ends=True) as undo:
-            own = await self.means.history(own.id)
-            await self._write_join(command, own)
+            # What left before the fence stood is in the journal now.
+            joining = Joining(command, await self.means.history(own.id), self.means.clock.now())
+            alert = await self._say_joined(joining, into)
             undo.pop_all()
         self.means.joined.update({own.id: into.id, **{a: into.id for a, b in self.means.joined.items() if b == own.id}})
         log.info("joined", incident=own.id, into=into.id, person=command.person)
-        news = set(own.regions) - set(into.regions)
-        if not news and not own.carriers - into.carriers:
+        return alert
+
+    async def _say_joined(self, joining: Joining, into: IncidentHistory) -> AlertId | None:
+        """Join and say so in one transaction; only join where nobody would hear anything new."""
+        own, command = joining.own, joining.command
+        if set(own.regions) <= set(into.regions) and own.carriers <= into.carriers:
+            await self._written(joining.unit)
             return None
         regions = tuple(dict.fromkeys([*into.regions, *own.regions]))
         return await self._say(Speak(
             person=command.person, incident=into.id, purpose=Purpose.UPDATE, key=f"join/{command.key}", regions=regions,
-        ))  # fmt: skip
+        ), joining=joining)  # fmt: skip
 
-    async def _write_join(self, command: Join, own: IncidentHistory) -> None:
-        now = self.means.clock.now()
-
-        def unit(connection: Connection) -> None:
-            """What is written together."""
-            store.bump_incident(connection, own.id, own.revision, now)
-            store.take_out(connection, own.id, own.revision + 1, now, detail=f"joined into {command.into}")
-            standing.write_join(connection, own.id, command.into, command.person, now)
-
-        await self._written(unit)
-
-    async def _say(self, command: Speak, about: AlertId | None = None) -> AlertId:
-        means = self.means
-        history = await means.history(command.incident)
-        playbook = self._playbook(history, command)
-        wanted = alert_id(command.incident, _key(command), command.purpose)
+    async def _say(
+        self, command: Speak, about: AlertId | None = None, joining: Joining | None = None
+    ) -> AlertId:  # fmt: skip
+        history = await self.means.history(command.incident)
+        order = self._order(command, history, about, joining)
+        wanted = alert_id(command.incident, order.key, command.purpose)
         if wanted in history.alerts:
             return await self._said_before(wanted, command)
         _speakable(command, history, about)
-        area = self._area(command)
-        with self._fenced(command, history, playbook, area) as undo:
+        with self._fenced(order, history) as undo:
             # What left before the fence stood is in the journal now: an end goes there as well.
-            history = await means.history(command.incident)
-            said = await self._composed(command, playbook, history, area, about)
-            await self._write(command, said, history, undo)
+            history = await self.means.history(command.incident)
+            history = history.with_lanes_of(joining.own) if joining else history
+            said = await self._composed(order, history)
+            await self._write(order, said, history)
+            undo.pop_all()
         log.info("spoken", purpose=said.alert.purpose, incident=command.incident, person=command.person)
         return said.alert.id
+
+    def _order(
+        self, command: Speak, history: IncidentHistory, about: AlertId | None, joining: Joining | None
+    ) -> Order:  # fmt: skip
+        playbook, deployment, area = self._playbook(history, command), self.means.deployment, self._area(command)
+        severity = history.severity or playbook.severity
+        alone = people_needed(playbook, severity, command.purpose, deployment.release_override) <= 1
+        left = frozenset[ChannelId]()
+        if area is not None and alone:
+            left = frozenset(self.means.setup.profiles) - channels_of(playbook, area, deployment)
+        return Order(
+            command=command, playbook=playbook, area=area, alone=alone, left=left, about=about, joining=joining
+        )  # fmt: skip
+
+    async def _demand_facts(self, command: Speak) -> None:
+        """Raises `Invalid` where the playbook's text lacks a fact that it cannot do without; an end never waits for one."""
+        if command.purpose.ends or command.words:
+            return
+        history = await self.means.history(command.incident)
+        playbook = self._playbook(history, command)
+        known = {**_public(history, playbook, command.name), **command.facts}
+        specs = playbook.fact_specs(command.name)
+        if missing := [name for name, spec in specs.items() if spec.required and name not in known]:
+            raise Invalid(f"the text needs {', '.join(missing)}", "facts")
 
     async def _said_before(self, wanted: AlertId, command: Speak) -> AlertId:
         """A repeat is harmless; other words under the same key are a mistake that nobody must take for said."""
@@ -125,53 +182,48 @@ class Speaking:
             raise Conflict(f"this key was used for {alert.purpose} {alert.code} with other words: take a new one")
         return wanted
 
-    def _fenced(
-        self, command: Speak, history: IncidentHistory, playbook: Playbook, area: tuple[RegionId, ...] | None
-    ) -> ExitStack:
+    def _fenced(self, order: Order, history: IncidentHistory) -> ExitStack:
         """The fence of an end, or of the channels that a new area leaves behind; kept where the word comes to be."""
-        undo = self.means.fenced(command.incident, history.revision + 1, ends=command.purpose.ends)
-        for lane in [(command.incident, channel) for channel in self._left(playbook, area)]:
-            undo.callback(
-                self.means.fence.put_back_lane, lane, self.means.fence.put_up_lane(lane, history.revision + 1)
-            )
+        fence, incident, revision = self.means.fence, order.command.incident, history.revision + 1
+        undo = self.means.fenced(incident, revision, ends=order.command.purpose.ends)
+        for lane in [(incident, channel) for channel in order.left]:
+            undo.callback(fence.put_back_lane, lane, fence.put_up_lane(lane, revision))
         return undo
 
-    def _left(self, playbook: Playbook, area: tuple[RegionId, ...] | None) -> frozenset[ChannelId]:
-        """Channels that ``area`` does not concern; none where the area stays."""
-        if area is None:
-            return frozenset()
-        return frozenset(self.means.setup.profiles) - channels_of(playbook, area, self.means.deployment)
-
-    async def _composed(
-        self, command: Speak, playbook: Playbook, history: IncidentHistory, area: tuple[RegionId, ...] | None,
-        about: AlertId | None,
-    ) -> Said:  # fmt: skip
-        speech = self._speech(command, playbook, history, area, about)
-        key, now, deployment = _key(command), self.means.clock.now(), self.means.deployment
-        made = partial(compose_ending, speech, deployment, history, now, requested_by=command.person)
+    async def _composed(self, order: Order, history: IncidentHistory) -> Said:
+        speech, command = self._speech(order, history), order.command
+        now, deployment = self.means.clock.now(), self.means.deployment
         alert = compose(
-            speech, deployment, history, now, incident=command.incident, event_key=key, requested_by=command.person
+            speech, deployment, history, now, incident=command.incident, event_key=order.key,
+            requested_by=command.person,
         ).alert  # fmt: skip
         if alert is None:
             raise Conflict("no channel is left to say it on")
-        alert = replace(alert, about=about)
-        edits = () if alert.held else await corrections(self.means, alert)
-        ending = made(incident=command.incident, event_key=key)
-        return Said(alert=alert, ending=ending, edits=edits, left=self._left(playbook, area))
+        alert = replace(alert, about=order.about)
+        ending = compose_ending(
+            speech, deployment, history, now, incident=command.incident, event_key=order.key,
+            requested_by=command.person,
+        )  # fmt: skip
+        known = {profile.id for profile in deployment.every_channel()}
+        return Said(
+            alert=alert, ending=ending, edits=() if alert.held else await corrections(self.means, alert),
+            unreachable=history.carriers - known if alert.purpose.ends else frozenset(),
+        )  # fmt: skip
 
-    def _speech(
-        self, command: Speak, playbook: Playbook, history: IncidentHistory, area: tuple[RegionId, ...] | None,
-        about: AlertId | None,
-    ) -> Speech:  # fmt: skip
-        history = replace(history, facts=_public(history, playbook, command.name))
+    def _speech(self, order: Order, history: IncidentHistory) -> Speech:
+        command, area = order.command, order.area
+        history = replace(history, facts=_public(history, order.playbook, command.name))
         speech = follow_up(
-            command.purpose, playbook, history, place=command.place, facts=command.facts, name=command.name,
+            command.purpose, order.playbook, history, place=command.place, facts=command.facts, name=command.name,
             words={language: clean(text) for language, text in command.words.items()}, more=area or (),
         )  # fmt: skip
-        if area is not None:
-            speech = replace(shrunk(speech, area, self.means.deployment, history, at_once=True), regions=area)
+        if area is not None:  # until a second person agrees, nobody is left behind
+            speech = shrunk(speech, area, self.means.deployment, history, at_once=order.alone)
+            speech = replace(speech, regions=area)
+        unread = order.playbook.release_for(speech.severity).people == 0 and not history.read
+        unseen = unread and not order.playbook.public_place and not command.place
         reopens = command.purpose is Purpose.ALERT
-        return replace(speech, back=reopens or (about is not None and not history.open))
+        return replace(speech, unseen_place=unseen, back=reopens or (order.about is not None and not history.open))
 
     def _area(self, command: Speak) -> tuple[RegionId, ...] | None:
         if command.regions is None:
@@ -185,7 +237,7 @@ class Speaking:
     def _playbook(self, history: IncidentHistory, command: Speak) -> Playbook:
         if history.revision == 0:
             raise NotFound(f"no incident {command.incident}")
-        playbook = self.means.deployment.playbook(history.playbook) if history.playbook else None
+        playbook = self.means.deployment.speaker(history.playbook) if history.playbook else None
         if playbook is None:
             raise Conflict(f"no playbook speaks for incident {command.incident}: trigger one first")
         if command.name and command.name not in playbook.updates:
@@ -194,29 +246,28 @@ class Speaking:
             raise Invalid("own words are an update, and no named one", "words")
         if command.words:
             refuse_words(command.words, self.means.deployment.realm)
-        missing = [name for name, spec in playbook.fact_specs(command.name).items()
-                   if spec.required and name not in {**_public(history, playbook, command.name), **command.facts}]  # fmt: skip
-        if missing:
-            raise Invalid(f"the text needs {', '.join(missing)}", "facts")
         return playbook
 
-    async def _write(self, command: Speak, said: Said, history: IncidentHistory, undo: ExitStack) -> None:
-        """One transaction; what came to be does not ``undo`` its fence."""
-        now, last = said.alert.created_at, max(alert.revision for alert in said.alerts)
+    async def _write(self, order: Order, said: Said, history: IncidentHistory) -> None:
+        """One transaction for everything that one command leads to."""
+        command, now = order.command, said.alert.created_at
+        by = max(alert.revision for alert in said.alerts) - history.revision
         with self.means.launch.boarding(said.alerts) as boarding:
 
             def unit(connection: Connection) -> None:
                 """What is written together."""
-                by = last - history.revision
+                if order.joining:
+                    order.joining.unit(connection)
                 store.bump_incident(connection, command.incident, history.revision, now, by=by, **_changes(said.alert))
-                store.take_out(connection, command.incident, said.alert.revision, now, channels=said.left)
+                store.take_out(connection, command.incident, said.alert.revision, now, channels=order.left)
+                if said.unreachable:
+                    add_fact(connection, now, "alert.unreachable", said.alert.id, channels=sorted(said.unreachable))
                 for alert in boarding.alerts:
                     store.write_alert(connection, alert, released_at=None if alert.held else now)
                     if alert.purpose.spoken:
                         store.write_release(connection, alert.id, command.person, "release", now)
 
             await self._written(unit)
-            undo.pop_all()
             boarding.go(now)
 
     async def _written(self, unit: Any) -> None:
@@ -238,6 +289,15 @@ async def corrections(means: Means, alert: Alert) -> tuple[Alert, ...]:
     return retractions(alert, posts, means.setup.profiles, means.clock.now())
 
 
+def _joinable(own: IncidentHistory, into: IncidentHistory, means: Means) -> None:
+    """Raises `Conflict` where these two cannot become one."""
+    if not into.open or own.id == into.id:
+        raise Conflict(f"incident {into.id} is not open, or the same")
+    for incident in (own.id, into.id):
+        if (home := means.home(incident)) != incident:
+            raise Conflict(f"incident {incident} is part of {home} already: join that one")
+
+
 def _changes(alert: Alert) -> dict[str, Any]:
     """What an alert makes of its incident: an end closes it, a word that is out moves it."""
     if alert.purpose.ends:
@@ -253,10 +313,6 @@ def _speakable(command: Speak, history: IncidentHistory, about: AlertId | None) 
     takes_back = about is not None and command.purpose is Purpose.FALSE_ALARM
     if command.purpose is not Purpose.ALERT and not history.open and not takes_back:
         raise Conflict(f"incident {command.incident} is not open: reopen it first")
-
-
-def _key(command: Speak) -> str:
-    return f"{OPERATOR}{command.person}/{command.key}"
 
 
 def _public(history: IncidentHistory, playbook: Playbook, name: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dispatcher.decisions.means import Means
@@ -22,9 +23,20 @@ class Stopping:
     """Carries out stops. In memory a stop holds before it is on disk, and is lifted only after that is."""
 
     means: Means
+    _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)  # memory and disk must agree on what stands
 
     async def stop(self, command: Stop) -> str:
         """Nothing in scope starts to leave from now on; raises `NotFound` where there is no such thing to stop."""
+        async with self._one_by_one:
+            return await self._stop(command)
+
+    async def resume(self, command: Resume) -> str:
+        """Lift a stop, or note the first of two persons who want it lifted; raises `Conflict` where none stands."""
+        async with self._one_by_one:
+            return await self._resume(command)
+
+    async def _stop(self, command: Stop) -> str:
+        command = replace(command, ref=self._at_home(command))
         await self._check(command.scope, command.ref)
         if not command.reason.strip():
             raise Invalid("say why: those who come after have to know", "reason")
@@ -39,8 +51,8 @@ class Stopping:
         log.warning("stopped", scope=command.scope, ref=command.ref, person=command.person)
         return f"{command.scope}:{command.ref}"
 
-    async def resume(self, command: Resume) -> str:
-        """Lift a stop, or note the first of two persons who want it lifted; raises `Conflict` where none stands."""
+    async def _resume(self, command: Resume) -> str:
+        command = replace(command, ref=self._at_home(command))
         alone, now = command.break_glass or "", self.means.clock.now()
         lifted = await self.means.journal.write(partial(
             standing.write_resume, scope=command.scope, ref=command.ref, person=command.person, at=now, alone=alone,
@@ -52,6 +64,10 @@ class Stopping:
             self.means.launch.queue(())
             log.warning("resumed", scope=command.scope, ref=command.ref, person=command.person)
         return f"{command.scope}:{command.ref}"
+
+    def _at_home(self, command: Stop | Resume) -> str:
+        """What is meant by ``ref``: a joined incident stands for the one that speaks for it."""
+        return self.means.home(IncidentId(command.ref)) if command.scope is Scope.INCIDENT else command.ref
 
     async def _check(self, scope: Scope, ref: str) -> None:
         if (scope is Scope.ALL) == bool(ref):

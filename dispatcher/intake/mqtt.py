@@ -65,6 +65,13 @@ class MqttSettings(Strict):
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
+        try:
+            parts = urlsplit(self.url)
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("url: no host and port, as in mqtt://broker.example:1883")
         if self.password_file and self.password_env:
             raise ValueError("give password_file or password_env, not both")
         if (self.ca_file or self.cert_file or self.key_file) and not self.url.startswith("mqtts:"):
@@ -221,7 +228,7 @@ class MqttIntake:
         """Stay connected until cancelled; between connections wait with growing, random pauses."""
         while True:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type((aiomqtt.MqttError, OSError, KeyError)),  # the latter: no password
+                retry=retry_if_exception_type((aiomqtt.MqttError, OSError, KeyError, ValueError)),  # the latter: no password
                 wait=wait_random_exponential(multiplier=0.5, max=15), before_sleep=_log_retry,
             ):  # fmt: skip
                 with attempt:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of
@@ -74,7 +74,7 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
         covered=tuple(PlaybookId(p) for p in json.loads(row.covered)), regions=tuple(json.loads(row.regions)),
         severity=Severity(row.severity) if row.severity else None, facts=json.loads(row.facts),
         lanes=lanes(connection, incident), alerts=tuple(AlertId(a) for a in alerts),
-        neighbours=beside, stops=stopped,
+        neighbours=beside, stops=stopped, read=_read(connection, incident),
     )  # fmt: skip
 
 
@@ -85,6 +85,14 @@ def _ended(connection: Connection, incident: IncidentId) -> bool:
     whole = a.purpose.not_in([PARTIAL, Purpose.RETRACTION])
     last = connection.execute(select(a.purpose).where(*where, whole).order_by(a.revision.desc()).limit(1)).scalar()
     return last is not None and Purpose(last).ends
+
+
+def _read(connection: Connection, incident: IncidentId) -> bool:
+    """Whether a person has triggered or released an alert of ``incident``."""
+    a, r = t.alerts.c, t.releases.c
+    given = select(r.alert).join(t.alerts, a.id == r.alert)
+    where = (a.incident == incident, a.purpose == Purpose.ALERT, r.decision.in_(["release", "break_glass"]))
+    return connection.execute(given.where(*where).limit(1)).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +207,14 @@ def open_deliveries(connection: Connection) -> list[tuple[Delivery, Alert]]:
 
 
 def ended_revisions(connection: Connection) -> dict[IncidentId, int]:
-    """For each incident that was ended as a whole: the revision of its latest released end."""
-    a = t.alerts.c
+    """For each incident that was ended as a whole, or joined into another: before which revision nothing leaves."""
+    a, i = t.alerts.c, t.incidents.c
     statement = select(a.incident, func.max(a.revision)).where(
         a.purpose.in_([Purpose.ALL_CLEAR, Purpose.FALSE_ALARM]), a.state == "released"
     )
-    return {IncidentId(row[0]): row[1] for row in connection.execute(statement.group_by(a.incident))}
+    joined = select(i.id, i.revision).join(t.joins, t.joins.c.incident == i.id)
+    found = [*connection.execute(statement.group_by(a.incident)), *connection.execute(joined)]
+    return {IncidentId(incident): revision for incident, revision in sorted(found, key=lambda row: row[1])}
 
 
 def posts_of(
@@ -218,7 +228,8 @@ def posts_of(
         where.append(a.id == alert)
     found = []
     for row in connection.execute(select(a.id, a.body).where(*where).order_by(a.released_at)):
-        posted = (d.alert == row.id, d.verb == Verb.POST, d.state.in_([*CARRIED, _S.SENDING, _S.IN_DOUBT]))
+        may_be_out = or_(d.state.in_([*CARRIED, _S.SENDING, _S.IN_DOUBT, _S.BY_HAND]), d.doubtful.is_(True))
+        posted = (d.alert == row.id, d.verb == Verb.POST, may_be_out)
         deliveries = [delivery_of(one) for one in connection.execute(select(t.deliveries).where(*posted))]
         if deliveries:
             found.append((Alert.from_json(row.body), deliveries))

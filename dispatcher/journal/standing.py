@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
@@ -146,9 +146,27 @@ def use_link(connection: Connection, sha256: str, person: str, at: datetime) -> 
     return connection.execute(upsert(connection, t.used_links).on_conflict_do_nothing(), values).rowcount == 1
 
 
+def unuse_link(connection: Connection, sha256: str) -> None:
+    """What a one-time link offers did not come to be: it may be used again."""
+    connection.execute(delete(t.used_links).where(t.used_links.c.sha256 == sha256))
+
+
 def link_used(connection: Connection, sha256: str) -> bool:
     """Whether a one-time link was used."""
     return connection.execute(select(t.used_links.c.at).where(t.used_links.c.sha256 == sha256)).first() is not None
+
+
+def note_paged(connection: Connection, seq: int) -> None:
+    """Everything up to that fact which needs a person was paged: a start goes on after it."""
+    again = upsert(connection, t.meta).on_conflict_do_update(index_elements=["key"], set_={"value": str(seq)})
+    connection.execute(again, {"key": "paged", "value": str(seq)})
+
+
+def paged(connection: Connection) -> int:
+    """Up to which fact everything was paged; the latest one where nothing was kept yet."""
+    kept = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "paged")).scalar()
+    latest = connection.execute(select(func.max(t.facts.c.seq))).scalar() or 0
+    return latest if kept is None else min(int(kept), latest)
 
 
 def link_key(connection: Connection) -> str:
@@ -160,9 +178,8 @@ def link_key(connection: Connection) -> str:
 
 def note_sequence(connection: Connection, source: str, latest: int) -> None:
     """Keep the latest sequence number heard from ``source``."""
-    connection.execute(upsert(connection, t.sequences).on_conflict_do_nothing(), {"source": source, "latest": latest})
-    where = (t.sequences.c.source == source, t.sequences.c.latest < latest)
-    connection.execute(update(t.sequences).where(*where).values(latest=latest))
+    again = upsert(connection, t.sequences).on_conflict_do_update(index_elements=["source"], set_={"latest": latest})
+    connection.execute(again, {"source": source, "latest": latest})
 
 
 def sequences(connection: Connection) -> dict[str, int]:

@@ -237,6 +237,12 @@ def narrow_incident(connection: Connection, incident: IncidentId, regions: Seque
     connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(regions=as_json(regions)))
 
 
+def move_incident(connection: Connection, incident: IncidentId, place: str, regions: Sequence[str]) -> None:
+    """The incident is here from now on."""
+    where = update(t.incidents).where(t.incidents.c.id == incident)
+    connection.execute(where.values(place=place, regions=as_json(regions)))
+
+
 def write_alert(connection: Connection, alert: Alert, *, released_at: datetime | None) -> None:
     """The alert with its plan row; its deliveries follow in batches or are rebuilt from it after a crash."""
     state = "released" if released_at else "held"
@@ -273,7 +279,11 @@ def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
         where.append(or_(d.state == DeliveryState.HELD, and_(d.revision < alert.revision, d.state.in_(earlier))))
     else:
         earlier = [*UNTRIED, *([DeliveryState.BY_HAND, DeliveryState.IN_DOUBT] if alert.partial else [])]
-        where += [d.revision < alert.revision, d.state.in_(earlier)]
+        a = t.alerts.c  # the end for channels that this very word leaves behind waits for people of its own
+        its_own = select(a.id).where(
+            a.incident == alert.incident, a.purpose == PARTIAL, a.created_at == alert.created_at
+        )
+        where += [d.revision < alert.revision, d.state.in_(earlier), d.alert.not_in(its_own)]
         where.append(d.channel.in_([p.channel for p in alert.plan]))
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
     detail = f"by {alert.purpose} {alert.code}"
@@ -304,9 +314,13 @@ def set_state(
     """Move deliveries to ``state``, with a fact for each."""
     if not ids:
         return
-    statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
+    d, keys = t.deliveries.c, [{"key": key} for key in ids]
+    if state is DeliveryState.SUPERSEDED:  # somebody may have posted it and not said so yet
+        by_hand = update(t.deliveries).where(d.id == bindparam("key"), d.state == DeliveryState.BY_HAND)
+        connection.execute(by_hand.values(doubtful=True), keys)
+    statement = update(t.deliveries).where(d.id == bindparam("key"))
     statement = statement.values(state=state, updated_at=at, reason=reason, detail=detail)
-    connection.execute(statement, [{"key": key} for key in ids])
+    connection.execute(statement, keys)
     add_facts(connection, at, ((f"delivery.{state}", key, {"detail": detail}) for key in ids))
 
 

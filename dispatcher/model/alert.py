@@ -116,6 +116,7 @@ class Alert:
     about: AlertId | None = None  # the earlier alert whose posts a retraction changes
     same_as: IncidentId | None = None  # the open incident that this one may be a second report of
     words: Mapping[str, str] = field(default_factory=dict)  # a person's own words, by language
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a held one, to say it anew
 
     @property
     def rank(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -39,6 +39,9 @@ class Deployment:
     max_age: timedelta = timedelta(minutes=10)
     roster: Roster = field(default_factory=Roster)
     sources: Mapping[str, Source | None] = field(default_factory=dict)  # None where one is configured in error
+    # What a reload took out: no new incident is told on it or by it, and what it began it may still end.
+    past_channels: Mapping[ChannelId, ChannelProfile] = field(default_factory=dict)
+    past_playbooks: tuple[Playbook, ...] = ()
 
     def max_age_of(self, source: str) -> timedelta:
         """How old an event of ``source`` may be; older ones are held."""
@@ -48,6 +51,21 @@ class Deployment:
     def playbook(self, wanted: PlaybookId) -> Playbook | None:
         """The playbook of that id, if it is loaded."""
         return next((p for p in self.playbooks if p.id == wanted), None)
+
+    def speaker(self, wanted: PlaybookId) -> Playbook | None:
+        """The playbook that speaks for an incident it began, even where it was taken out meanwhile."""
+        return next((p for p in (*self.playbooks, *self.past_playbooks) if p.id == wanted), None)
+
+    def every_channel(self) -> tuple[ChannelProfile, ...]:
+        """Channels of now and of before: what was said must be ended wherever that is possible."""
+        gone = (profile for name, profile in self.past_channels.items() if name not in self.channels)
+        return (*self.channels.values(), *gone)
+
+    def after(self, old: Deployment) -> Deployment:
+        """This one in the place of ``old``, whose channels and playbooks stay known."""
+        channels = {**old.past_channels, **old.channels}
+        playbooks = {p.id: p for p in (*old.past_playbooks, *old.playbooks)}
+        return replace(self, past_channels=channels, past_playbooks=tuple(playbooks.values()))
 
     def resolve(self, area: Area) -> tuple[RegionId, ...] | None:
         """Regions of ``area`` in configured order; no area means the only region; None where it has to be asked for."""

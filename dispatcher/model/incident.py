@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
@@ -76,6 +76,17 @@ class LaneHistory:
     may_have_carried: bool = False
     ended: bool = False
 
+    @property
+    def reached(self) -> bool:
+        """Whether anybody may have read anything there."""
+        return self.carried or self.may_have_carried
+
+    def beside(self, other: LaneHistory) -> LaneHistory:
+        """The same channel, with what it has carried of two incidents."""
+        spoke = [lane for lane in (self, other) if lane.reached]
+        ended = bool(spoke) and all(lane.ended for lane in spoke)
+        return LaneHistory(self.carried or other.carried, self.may_have_carried or other.may_have_carried, ended)
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
@@ -107,6 +118,7 @@ class IncidentHistory:
     alerts: tuple[AlertId, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     stops: tuple[str, ...] = ()  # what is stopped now, in words
+    read: bool = False  # a person has triggered or released an alert of it, and so knows the place
 
     @property
     def carriers(self) -> frozenset[ChannelId]:
@@ -116,7 +128,15 @@ class IncidentHistory:
     @property
     def reached(self) -> frozenset[ChannelId]:
         """Channels that ever carried, or may have carried, a text of this incident."""
-        return frozenset(c for c, lane in self.lanes.items() if lane.carried or lane.may_have_carried)
+        return frozenset(c for c, lane in self.lanes.items() if lane.reached)
+
+    def with_lanes_of(self, other: IncidentHistory) -> IncidentHistory:
+        """This incident as it is once ``other`` is part of it."""
+        lanes = {c: self._lane(c).beside(other._lane(c)) for c in {**self.lanes, **other.lanes}}
+        return replace(self, lanes=lanes)
+
+    def _lane(self, channel: ChannelId) -> LaneHistory:
+        return self.lanes.get(channel, LaneHistory())
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
@@ -244,9 +264,9 @@ class _Fields:
     def integer(self, name: str) -> int | None:
         """A whole number; anything else is warned about and left out."""
         value = self.data.get(name)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_NUMBER):
             return value
-        self.warnings.append(f"{name}: {_short(value)} is no whole number, left out")
+        self.warnings.append(f"{name}: {_short(value)} is no whole number below 10^18, left out")
         return None
 
     def texts(self, name: str) -> tuple[str, ...]:

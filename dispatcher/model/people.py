@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import ChannelId
+
+
+def tidy(name: str) -> str:
+    """``name`` with single spaces and composed letters, so that it compares as it reads."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NewType, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import Audience, ChannelProfile
@@ -17,6 +17,7 @@ PlaybookId = NewType("PlaybookId", str)
 
 MAX_WORDS = 400  # characters of a person's own update, in each language
 _SPAN = re.compile(r"^\s*(\d{1,5})\s*(s|m|h|d)\s*$")
+_ISO_SPAN = TypeAdapter(timedelta)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -31,17 +32,26 @@ class Misplaced(ValueError):
 
 def parse_span(value: Any) -> Any:
     """``90s``, ``20m``, ``24h`` or ``2d`` as a timedelta; ISO 8601 and timedelta itself are left for pydantic to read."""
-    if not isinstance(value, str) or value.startswith("P"):
+    if not isinstance(value, str):
         return value
+    if value.startswith("P"):
+        return _iso_span(value)
     if not (found := _SPAN.match(value)):
         raise Misplaced((), f"{value!r} is no span of time", "write 90s, 20m, 24h or 2d")
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
+def _iso_span(value: str) -> timedelta:
+    try:
+        return _ISO_SPAN.validate_python(value)
+    except (ValueError, OverflowError):
+        raise Misplaced((), f"{value!r} is no span of time", "write 90s, 20m, 24h or 2d") from None
+
+
 Span = Annotated[
     timedelta,
     BeforeValidator(parse_span),
-    Field(gt=timedelta(0)),
+    Field(gt=timedelta(0), le=timedelta(days=365)),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,5}(s|m|h|d)$", "examples": ["90s", "20m", "24h"]}),
 ]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)?$")]

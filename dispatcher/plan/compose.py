@@ -45,6 +45,7 @@ class Speech:
     alone: bool = False  # the playbook lets a machine say this end
     same_as: IncidentId | None = None
     words: Mapping[str, str] = field(default_factory=dict)  # a person's own text, by language
+    unseen_place: bool = False  # a machine named the place, and nobody has read it since
 
 
 def release_offer(alert: Alert) -> Offer:
@@ -132,6 +133,7 @@ def compose(
         revision=history.revision + (2 if speech.partial else 1), people=people, deliver_within=_within(speech),
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
+        facts=speech.facts if held else {},
     ), rendered.notes, rendered.withheld)  # fmt: skip
 
 
@@ -188,7 +190,8 @@ def _occasion(speech: Speech, deployment: Deployment, now: datetime, code: str, 
         purpose=speech.purpose, playbook=speech.playbook, name=speech.name, place=_where(speech, deployment),
         region_names=deployment.region_names(speech.regions), facts=speech.facts,
         now=now.astimezone(deployment.timezone), sender=deployment.sender, realm=deployment.realm, code=code,
-        public_only=unread, unseen_place=unread and not speech.playbook.public_place, words=speech.words,
+        public_only=unread, words=speech.words,
+        unseen_place=speech.unseen_place or (unread and not speech.playbook.public_place),
     )  # fmt: skip
 
 
@@ -205,9 +208,9 @@ def select_channels(speech: Speech, deployment: Deployment, history: IncidentHis
     """Who says it: an end exactly where something was or may have been carried, the rest also where it now is."""
     carriers = history.reached if speech.back else history.carriers
     if speech.partial:
-        return tuple(c for c in deployment.channels.values() if c.id in speech.dropped)
+        return tuple(c for c in deployment.every_channel() if c.id in speech.dropped)
     if speech.purpose.ends:
-        return tuple(c for c in deployment.channels.values() if c.id in carriers)
+        return tuple(c for c in deployment.every_channel() if c.id in carriers)
     rule, where, left = (
         speech.playbook.channels,
         frozenset(speech.regions),

@@ -136,7 +136,7 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
     same = None if history.playbook or history.ended else _same_as(first, regions, deployment, history, now)
     speech = Speech(
         purpose=Purpose.UPDATE if again else Purpose.ALERT, playbook=first, regions=_grown(history, regions),
-        severity=_severity(event, first), place=event.place, facts=event.facts,
+        severity=_worst(history, _severity(event, first)), place=event.place, facts=event.facts,
         reason=next(v.reason for v in verdicts if v.playbook == first.id),
         covers=tuple(p.id for p in matched[1:]), hold=stale or reopens or same is not None, back=history.ended,
         same_as=same,
@@ -207,12 +207,18 @@ def _ends_alone(speech: Speech) -> bool:
 
 
 def _running(deployment: Deployment, history: IncidentHistory) -> Playbook | None:
-    return deployment.playbook(history.playbook) if history.open and history.playbook else None
+    return deployment.speaker(history.playbook) if history.open and history.playbook else None
 
 
 def _severity(event: IncidentEvent, playbook: Playbook) -> Severity:
     """What the event says, and what the playbook says where the event does not know."""
     return playbook.severity if event.severity in (None, Severity.UNKNOWN) else event.severity
+
+
+def _worst(history: IncidentHistory, reported: Severity) -> Severity:
+    """An open incident never becomes milder because of a report: less severe means fewer people asked."""
+    known = history.severity if history.open else None
+    return min((s for s in (known, reported) if s is not None), key=lambda severity: severity.rank)
 
 
 def _about(event: IncidentEvent) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dispatcher.model.channel import ChannelProfile
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.playbook import PlaybookId
-from dispatcher.plan.render import render_page, voice_of
+from dispatcher.plan.render import NothingFits, render_page, voice_of
 
 _ALPHABET = "ACDEFHJKLMNPRTUVWXYZ"
 
@@ -159,12 +159,17 @@ def compose_page(
         person = deployment.roster.person_of_channel(profile.id) or ""
         offered = [f"{o.deed.label}: {links.link(o, person, now)}" for o in page.offers] if links else []
         voice = voice_of(profile, None)
-        said = render_page(
-            page.cause.headline, [*page.lines, *offered], raw.decode(errors="replace"), {voice},
-            realm=deployment.realm, code=code,
-        )[voice]  # fmt: skip
+        try:
+            said = render_page(
+                page.cause.headline, [*page.lines, *offered], raw.decode(errors="replace"), {voice},
+                realm=deployment.realm, code=code,
+            )[voice]  # fmt: skip
+        except NothingFits:  # `check` tells of such a channel; the others are called all the same
+            continue
         texts[said.key] = said
         plan.append(Planned(profile.id, said.key, DeliveryState.QUEUED))
+    if not plan:
+        return None
     status = Status.ACTUAL if deployment.realm is Realm.LIVE else Status.EXERCISE
     return Alert(
         id=name, incident=IncidentId(name), playbook=PlaybookId("page"), purpose=Purpose.PAGE, name=page.cause,

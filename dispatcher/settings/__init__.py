@@ -55,6 +55,15 @@ class Loaded:
 
 
 def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None, drill: Path | None = None) -> Loaded:
+    """The configuration whose main file is ``path``; see `read_all`. Whatever is in the files, nothing else is raised."""
+    try:
+        return read_all(path, wall=wall, kept=kept, drill=drill)
+    except (ValueError, OverflowError) as error:
+        problem = Problem(str(path), None, "", f"cannot be understood: {error}", "take back what was changed last")
+        raise ConfigurationError([problem]) from error
+
+
+def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Path | None) -> Loaded:
     """The configuration whose main file is ``path``; ``wall`` is the base address that ``wall://`` stands for.
 
     ``kept``: the texts to read instead of what lies on the disk now. ``drill``: a folder for made-up secrets; the whole

@@ -14,6 +14,8 @@ from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.settings.schema import ChannelEntry
 
+PAGE = 300  # what a headline in two languages, a line and a link need
+
 
 def advice(
     document: Document, deployment: Deployment, channels: Mapping[ChannelId, tuple[str, ChannelSettings]], tokens: Path | None
@@ -22,6 +24,10 @@ def advice(
     if not deployment.staff():
         message = "no channel has audience: staff, so nobody is paged when something is held, refused or stuck"
         yield document.problem(("channels",), message, "add one, such as kind: ntfy")
+    for channel in deployment.staff():
+        if channel.limit.size < PAGE:
+            message = f"{channel.limit.size} {channel.limit.unit} hold no page that says what is wrong"
+            yield document.problem(("channels", channel.id), message, f"give it room for {PAGE}")
     yield from _unspoken(document, deployment)
     yield from _shared(document, channels)
     if tokens is not None:

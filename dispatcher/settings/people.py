@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dispatcher.documents import Document
 from dispatcher.model.cap import Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
 from dispatcher.model.errors import Problem
-from dispatcher.model.people import Person, Roster
+from dispatcher.model.people import Person, Roster, tidy
 from dispatcher.model.playbook import Strict
+
+PersonName = Annotated[str, AfterValidator(tidy)]
 
 
 class PersonEntry(Strict):
@@ -26,9 +28,9 @@ class PersonEntry(Strict):
 class PeopleFile(Strict):
     """Everybody by name, who is on duty, and who is called after them, in order."""
 
-    people: Mapping[str, PersonEntry] = Field(default_factory=dict)
-    duty: tuple[str, ...] = ()
-    escalation: tuple[str, ...] = ()
+    people: Mapping[PersonName, PersonEntry] = Field(default_factory=dict)
+    duty: tuple[PersonName, ...] = ()
+    escalation: tuple[PersonName, ...] = ()
 
 
 def load_people(

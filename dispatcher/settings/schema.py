@@ -17,7 +17,7 @@ from dispatcher.model.cap import Realm
 from dispatcher.model.channel import AfterCorrection, Audience, InDoubt
 from dispatcher.model.deployment import Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
-from dispatcher.settings.people import PersonEntry
+from dispatcher.settings.people import PersonEntry, PersonName
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -120,9 +120,9 @@ class Main(Strict):
     channels_file: Path | None = None
     sources: Mapping[str, Any] = Field(default_factory=dict, description="systems that report incidents, by name")
     sources_file: Path | None = None
-    people: Mapping[str, PersonEntry] = Field(default_factory=dict, description="who is paged, by name")
-    duty: tuple[str, ...] = ()
-    escalation: tuple[str, ...] = ()
+    people: Mapping[PersonName, PersonEntry] = Field(default_factory=dict, description="who is paged, by name")
+    duty: tuple[PersonName, ...] = ()
+    escalation: tuple[PersonName, ...] = ()
     people_file: Path | None = None
     playbooks: Path | None = Field(default=None, description="folder; without it `playbooks` beside, or the shipped")
 

@@ -36,6 +36,8 @@ class Sources:
             raise _refusal(path, f"cannot be read: {error.strerror}", "create it, or mend the path to it") from None
         except UnicodeDecodeError as error:
             raise _refusal(path, f"not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+        except ValueError as error:
+            raise _refusal(path, f"cannot be read: {error}", "mend the path to it") from None
         except KeyError:
             raise _refusal(path, "not among the files that were kept", "mend the files and reload") from None
         self._hash.update(hashlib.sha256(content).digest())

@@ -25,7 +25,9 @@ from dispatcher.settings import load, shipped_playbooks
 from dispatcher.testing import FakeClock
 from dispatcher.wall.app import Wall, running_wall
 
-ELSEWHERE = {Cause.LAPSED, Cause.DEGRADED, Cause.EXPIRED, Cause.IN_DOUBT}  # tests with a clock or a fault of their own
+ELSEWHERE = {  # tests with a clock or a fault of their own
+    Cause.LAPSED, Cause.DEGRADED, Cause.EXPIRED, Cause.IN_DOUBT, Cause.BROKER,
+}  # fmt: skip
 LEER, BOTH = {"regions": ["leer"]}, {"regions": ["leer", "emden"]}
 HEARTBEAT = 2.0
 AUTOMATIC = "release: automatic\nsame_within: never\n"

@@ -29,6 +29,7 @@ from dispatcher.model.cap import Realm, Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
 from dispatcher.model.delivery import Outcome
 from dispatcher.model.deployment import Deployment, Sender
+from dispatcher.model.people import Person, Roster
 from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
@@ -74,6 +75,7 @@ def deployment(realm: Realm = Realm.EXERCISE) -> Deployment:
         realm=realm, sender=Sender(name="Stadt Leer <Probe>"), playbooks=books,
         regions=(Region(RegionId("leer"), "Leer", "03457"), Region(RegionId("emden"), "Emden", "03402")),
         channels={profile.id: profile for profile in profiles},
+        roster=Roster(people={person: Person(name=person) for person in ("anna", "ben", *(named for _, named in PEOPLE.values()))}),
     )  # fmt: skip
 
 

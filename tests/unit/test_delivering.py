@@ -234,7 +234,7 @@ async def test_permits_come_back(tmp_path: Path) -> None:
         await found.receive(raw=b"{")
         await found.receive(raw=b"{")
         await found.push_until_quiet()
-        assert found.permits._lanes == set()
+        assert found.permits._lanes == {}
         assert set(found.permits._origins.values()) == {0}
 
 

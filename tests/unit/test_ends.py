@@ -137,13 +137,13 @@ async def test_an_end_overtakes_what_is_held(tmp_path: Path) -> None:
 
 async def test_a_held_update_does_not_outlive_the_end(tmp_path: Path) -> None:
     """An update that waits for a release is not released after the incident has ended."""
-    book = playbook(release={"extreme": "automatic", "severe": "two_persons"})
+    book = playbook(release={"severe": "automatic", "extreme": "two_persons"})
     async with road(tmp_path, deployment(book)) as found:
-        await found.receive()
+        await found.receive(severity="severe")
         await found.quiet()
         await found.receive(id="2", msg_type="cancel")
         end, end_digest = await found.held(1)
-        await found.receive(id="3", severity="severe", area={"regions": ["emden"]}, place="Hafen")
+        await found.receive(id="3", severity="extreme", area={"regions": ["emden"]}, place="Hafen")
         update, digest = await found.held(2)
         await found.pipeline.command(Release(person="anna", alert=end, digest=end_digest))
         for person in ("anna", "ben"):

@@ -30,7 +30,7 @@ def test_a_lane_carries_one_text_at_a_time() -> None:
     assert permits.take(delivery(alert="a2"), WEBSITE) is Grant.LANE
     assert permits.take(delivery(incident="i2"), WEBSITE) is Grant.YES
     assert permits.take(delivery(channel="other"), channel("other")) is Grant.YES
-    permits.give_back(first, WEBSITE)
+    permits.give_back(first)
     assert permits.take(delivery(alert="a2"), WEBSITE) is Grant.YES
 
 
@@ -40,7 +40,7 @@ def test_an_origin_has_so_many_slots() -> None:
     taken = [delivery(incident=str(number)) for number in range(3)]
     assert [permits.take(one, WEBSITE) for one in taken] == [Grant.YES, Grant.YES, Grant.ORIGIN]
     assert permits.take(delivery(channel="other"), channel("other")) is Grant.YES
-    permits.give_back(taken[0], WEBSITE)
+    permits.give_back(taken[0])
     assert permits.take(taken[2], WEBSITE) is Grant.YES
 
 
@@ -57,7 +57,7 @@ def test_a_refusal_takes_nothing() -> None:
     permits = Permits(origin_slots=1, monotonic=Watch())
     assert permits.take(delivery(incident="i0"), WEBSITE) is Grant.YES
     assert permits.take(delivery(), WEBSITE) is Grant.ORIGIN
-    permits.give_back(delivery(incident="i0"), WEBSITE)
+    permits.give_back(delivery(incident="i0"))
     assert permits.take(delivery(), WEBSITE) is Grant.YES
 
 
@@ -123,5 +123,5 @@ def test_closed_permits_are_granted_to_nobody() -> None:
     assert permits.take(delivery(), WEBSITE) is Grant.YES
     permits.close()
     assert permits.take(delivery(incident="i2"), WEBSITE) is Grant.ORIGIN
-    permits.give_back(delivery(), WEBSITE)
+    permits.give_back(delivery())
     assert permits.take(delivery(), WEBSITE) is Grant.ORIGIN

@@ -180,7 +180,7 @@ async def test_what_is_not_queued_any_more_does_not_start(tmp_path: Path) -> Non
         )
         found.worker.enqueue(outgoing(sent))
         await found.quiet()
-        assert (found.said("website"), found.permits._lanes) == ([], set())
+        assert (found.said("website"), found.permits._lanes) == ([], {})
 
 
 async def test_what_is_handed_over_before_the_start_is_not_lost(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_a_full_disk_delays_starts(tmp_path: Path) -> None:
         await found.quiet()
         task.cancel()
         assert {len(found.said(name)) for name in many} == {1}
-        assert found.permits._lanes == set()
+        assert found.permits._lanes == {}
 
 
 async def test_a_held_credential_is_waited_for(tmp_path: Path) -> None:
