@@ -325,7 +325,9 @@ def set_state(
 
 
 def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:
-    """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan."""
+    """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan; it may be empty."""
+    if not planned:
+        return
     found = [alert.delivery(p, released_at) for p in planned]
     rows = [{**delivery_row(delivery), "updated_at": alert.created_at} for delivery in found]
     connection.execute(upsert(connection, t.deliveries).on_conflict_do_nothing(), rows)

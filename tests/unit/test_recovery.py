@@ -119,6 +119,15 @@ async def test_rows_of_a_held_alert_are_rebuilt_as_held(tmp_path: Path) -> None:
         assert await found.states() == dict.fromkeys(LEER, "held")
 
 
+async def test_an_end_that_reaches_nobody_does_not_bar_the_next_start(tmp_path: Path) -> None:
+    """A crash right after an end without channels, which had no rows to write, is started from like any other."""
+    async with road(tmp_path, working=False) as found:
+        nobody = replace(alert(), purpose=Purpose.ALL_CLEAR, plan=())
+        await found.journal.write(partial(store.write_alert, alert=nobody, released_at=NOW))
+    async with road(tmp_path) as found:
+        assert await found.journal.read(queries.unwritten_alerts) == []
+
+
 async def test_retries_go_on_where_they_were(tmp_path: Path) -> None:
     """Count, due time and deadline of what waited survive a restart."""
     later = Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, retry_after=timedelta(minutes=2))
