@@ -50,8 +50,9 @@ class Posting:
             raise Conflict(f"channel {delivery.channel} is not configured any more")
         if means.fence.stops(delivery):
             raise Conflict(f"the incident of {delivery.id} has ended: its text may not leave any more")
-        if await means.journal.read(partial(queries.is_overtaken, delivery=delivery)):
-            raise Conflict(f"a later word went out on {delivery.channel}: say an update instead")
+        waiting = frozenset({DeliveryState.QUEUED})
+        if await means.journal.read(partial(steps.overtaken, ids=[delivery.id], by=waiting)):
+            raise Conflict(f"a later word went out on {delivery.channel}, or is about to: say an update instead")
         alert, now = (await means.record(delivery.alert)).alert, means.clock.now()
         again = replace(delivery, released_at=now, due_at=now, deadline_at=alert.deadline(now))
         return again.move(DeliveryState.QUEUED)

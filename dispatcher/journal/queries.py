@@ -21,6 +21,7 @@ from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import (
     CARRIED,
     ENDED,
+    MAYBE_OUT,
     WENT_OUT,
     AlertId,
     Delivery,
@@ -33,7 +34,6 @@ from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistor
 from dispatcher.model.playbook import PlaybookId
 
 _S = DeliveryState
-_MAYBE = frozenset({_S.SENDING, _S.IN_DOUBT, _S.BY_HAND})
 _MOST_NEIGHBOURS = 50
 LOOK_BACK = timedelta(hours=6)
 
@@ -113,11 +113,11 @@ def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneH
     statement = statement.where(d.incident.in_(ids), d.verb == Verb.POST).order_by(a.released_at, d.revision)
     for row in connection.execute(statement):
         state = _S(row.state)
-        word = _Word(state in WENT_OUT, state in _MAYBE or row.doubtful, row.purpose in ENDS)
+        word = _Word(state in WENT_OUT, state in MAYBE_OUT or row.doubtful, row.purpose in ENDS)
         said[ChannelId(row.channel)].append(word)
     for alert in _unwritten(connection, ids):
         for planned in alert.plan:
-            word = _Word(carried=False, maybe=planned.state in _MAYBE, end=alert.purpose.ends)
+            word = _Word(carried=False, maybe=planned.state in MAYBE_OUT, end=alert.purpose.ends)
             said[planned.channel].append(word)
     return {channel: _lane(words) for channel, words in said.items()}
 
@@ -248,19 +248,6 @@ def delivery(connection: Connection, wanted: DeliveryId) -> Delivery | None:
     """One delivery, or None."""
     row = connection.execute(select(t.deliveries).where(t.deliveries.c.id == wanted)).first()
     return None if row is None else delivery_of(row)
-
-
-def is_overtaken(connection: Connection, delivery: Delivery) -> bool:
-    """Whether a later text of its incident went out, or may have, on the same channel."""
-    d = t.deliveries.c
-    lane = (
-        d.incident == delivery.incident,
-        d.channel == delivery.channel,
-        d.revision > delivery.revision,
-        d.verb == Verb.POST,
-    )
-    sent = d.state.in_([*CARRIED, *_MAYBE])
-    return connection.execute(select(d.id).where(*lane, sent).limit(1)).first() is not None
 
 
 def deliveries(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
 from dispatcher.journal.rows import delivery_row
 from dispatcher.journal.store import attempt_row, set_state
-from dispatcher.model.delivery import CARRIED, Attempt, Delivery, DeliveryId, DeliveryState
+from dispatcher.model.delivery import (
+    CARRIED,
+    MAYBE_OUT,
+    WENT_OUT,
+    Attempt,
+    Delivery,
+    DeliveryId,
+    DeliveryState,
+    Verb,
+)  # fmt: skip
 
 _CHUNK = 500
 
@@ -27,9 +36,15 @@ class Claims:
 
 
 def start_attempts(connection: Connection, starting: Sequence[Delivery], at: datetime) -> Claims:
-    """Move queued deliveries to sending with one attempt more; what is not queued any more is not claimed."""
+    """Move queued deliveries to sending with one attempt more; what is not queued any more is not claimed.
+
+    Nor is a text that a later one of its lane went before, for instance after a crash: it is superseded.
+    """
     states = states_of(connection, [delivery.id for delivery in starting])
-    claimed = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
+    queued = [d for d in starting if states.get(d.id) == (DeliveryState.QUEUED, d.attempts)]
+    late = overtaken(connection, [d.id for d in queued])
+    set_state(connection, late, DeliveryState.SUPERSEDED, at, reason=None, detail="a later text went out first")
+    claimed = [d for d in queued if d.id not in late]
     if claimed:
         statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
         statement = statement.values(state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=at)
@@ -46,6 +61,20 @@ def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Del
     for at in range(0, len(ids), _CHUNK):
         rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
         found |= {row.id: (DeliveryState(row.state), row.attempts) for row in rows}
+    return found
+
+
+def overtaken(
+    connection: Connection, ids: Sequence[str], by: Collection[DeliveryState] = frozenset()
+) -> list[DeliveryId]:
+    """Those of ``ids`` that a later text of their lane went out before, or may have; ``by`` are more of its states."""
+    d, later = t.deliveries.c, t.deliveries.alias("later").c
+    lane = and_(later.incident == d.incident, later.channel == d.channel, later.revision > d.revision)
+    sent = or_(later.state.in_([*WENT_OUT, *MAYBE_OUT, *by]), later.doubtful)
+    found: list[DeliveryId] = []
+    for at in range(0, len(ids), _CHUNK):
+        where = (d.id.in_(ids[at : at + _CHUNK]), d.verb == Verb.POST, lane, later.verb == Verb.POST, sent)
+        found += connection.execute(select(d.id).where(*where).distinct().order_by(d.id)).scalars()
     return found
 
 

@@ -45,6 +45,7 @@ ENDED = frozenset({_S.ACCEPTED, _S.VISIBLE, _S.FAILED, _S.EXPIRED, _S.CANCELLED,
 OPENING = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED, _S.SENDING, _S.BY_HAND, _S.CANCELLED})
 CARRIED = frozenset({_S.ACCEPTED, _S.VISIBLE})
 WENT_OUT = CARRIED | {_S.RETRACTED}
+MAYBE_OUT = frozenset({_S.SENDING, _S.IN_DOUBT, _S.BY_HAND})
 UNTRIED = frozenset({_S.HELD, _S.QUEUED})
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {

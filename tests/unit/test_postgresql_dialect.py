@@ -140,7 +140,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "open_deliveries": [queries.open_deliveries],
     "ended_revisions": [queries.ended_revisions],
     "delivery": [partial(queries.delivery, wanted=DELIVERY)],
-    "is_overtaken": [partial(queries.is_overtaken, delivery=delivery())],
+    "overtaken": [partial(steps.overtaken, ids=[DELIVERY], by=frozenset({DeliveryState.QUEUED}))],
     "deliveries": [
         partial(
             queries.deliveries, alert=ALERT, incident=INCIDENT, channel=ChannelId("website"),

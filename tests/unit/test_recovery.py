@@ -128,6 +128,19 @@ async def test_an_end_that_reaches_nobody_does_not_bar_the_next_start(tmp_path: 
         assert await found.journal.read(queries.unwritten_alerts) == []
 
 
+async def test_a_doubt_is_not_repeated_behind_what_waited_for_it(tmp_path: Path) -> None:
+    """A crash between an alert and the update behind it: the update leaves, the alert's doubt is superseded by it."""
+    async with road(tmp_path, website=hang) as found:
+        await found.receive()
+        await until(lambda: found.worker.open == 1)
+        await found.receive(id="2", msg_type="update")
+    async with road(tmp_path) as found:
+        await found.push_until_quiet()
+        assert found.said("website") == [(Purpose.UPDATE, "i1")]
+        older, newer = (d for d in await found.deliveries() if d.channel == "website")
+        assert (older.state, older.doubtful, newer.state) == ("superseded", True, "accepted")
+
+
 async def test_retries_go_on_where_they_were(tmp_path: Path) -> None:
     """Count, due time and deadline of what waited survive a restart."""
     later = Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, retry_after=timedelta(minutes=2))

@@ -28,10 +28,11 @@ from house import (
 from dispatcher.journal import queries, store
 from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Post, Purpose
-from dispatcher.model.command import Resend, Speak
+from dispatcher.model.command import Resend, Resume, Scope, Speak, Stop
 from dispatcher.model.delivery import DeliveryId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.errors import Conflict, JournalBusy
 from dispatcher.permits import Permits
+from dispatcher.testing import FakeChannel
 
 ACCEPTED = Outcome(result=Result.ACCEPTED)
 
@@ -119,6 +120,37 @@ async def test_an_old_text_is_not_sent_again_behind_a_newer_one(tmp_path: Path) 
         gate.opened.set()
         await found.quiet()
         assert [d.state for d in await found.deliveries(channel="website")] == ["failed", "accepted"]
+
+
+async def test_an_old_text_is_not_sent_again_before_one_that_waits(tmp_path: Path) -> None:
+    """What failed is not sent again by a person while a later word of its incident waits for a stop to be lifted."""
+    async with road(tmp_path, website=in_turn(PERMANENT)) as found:
+        await found.receive()
+        await found.quiet()
+        await found.pipeline.command(Stop(person="anna", scope=Scope.CHANNEL, ref="website", reason="wrong place"))
+        await found.receive(id="2", msg_type="update")
+        older, newer = await found.deliveries(channel="website")
+        assert (older.state, newer.state) == ("failed", "queued")
+        with pytest.raises(Conflict, match="a later word"):
+            await found.pipeline.command(Resend(person="anna", delivery=older.id))
+
+
+async def test_a_retry_does_not_leave_behind_what_a_stop_kept_waiting(tmp_path: Path) -> None:
+    """When a stop is lifted, a text that was to be tried again is superseded by the update that came meanwhile."""
+    gate = Gate(TEMPORARY)
+    async with road(tmp_path, website=gate) as found:
+        await found.receive()
+        await until(lambda: gate.inside == 1)
+        await found.pipeline.command(Stop(person="anna", scope=Scope.CHANNEL, ref="website", reason="wrong place"))
+        await found.receive(id="2", msg_type="update")
+        gate.opened.set()
+        await until(lambda: not found.permits._lanes)
+        fake = found.replace_channel("website", FakeChannel())
+        for person in ("anna", "ben"):
+            await found.pipeline.command(Resume(person=person, scope=Scope.CHANNEL, ref="website"))
+        await found.push_until_quiet()
+        assert [post.purpose for post in fake.posts] == [Purpose.UPDATE]
+        assert [d.state for d in await found.deliveries(channel="website")] == ["superseded", "accepted"]
 
 
 async def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:
