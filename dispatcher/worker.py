@@ -44,8 +44,8 @@ class Worker:
         self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
         self._under_way: dict[asyncio.Task[None], Outgoing] = {}
         self._waiting_to_start: list[Outgoing] = []
-        self._lost: list[Outgoing] = []
-        self._settling: list[Outgoing] = []  # those that end without an attempt, while that is written
+        self._lost: list[Outgoing] = []  # their task died; they are settled as doubts
+        self._late: list[Outgoing] = []  # their time is over; they are being ended
         self._order = itertools.count()
         self._wake = asyncio.Event()
         self._claiming: list[Outgoing] = []  # attempts being journaled, which start right after
@@ -56,10 +56,10 @@ class Worker:
 
     @property
     def open(self) -> int:
-        """Deliveries held here: under way, about to start or to end, ready, parked or waiting for their time."""
+        """Deliveries held here: under way, about to start, ready, parked, waiting for their time, or being ended."""
         ready = sum(len(heap) for heap in self._ready.values()) + sum(len(p) for p in self._parked.values())
-        ending = len(self._lost) + len(self._settling)
-        return len(self._under_way) + len(self._later) + len(self._claiming) + ending + ready
+        ending = len(self._lost) + len(self._late)
+        return len(self._under_way) + len(self._later) + len(self._claiming) + ready + ending
 
     def start(self, outgoing: Sequence[Outgoing]) -> None:
         """Carry out what is journaled as sending and holds its permits: each in its own task, now."""
@@ -85,9 +85,9 @@ class Worker:
         while True:
             self._wake.clear()
             if self._lost:
-                self._settling, self._lost = self._lost, []
-                self.enqueue(await recovery.take_up(self._settling))
-                self._settling = []
+                lost = [*self._lost]
+                self.enqueue(await recovery.take_up(lost))
+                del self._lost[: len(lost)]
             await self._expire_late(recovery)
             await self._journal_starts(self._permitted())
             OPEN.set(self.open)
@@ -113,7 +113,7 @@ class Worker:
             again = await road.deliver(outgoing)
         finally:
             delivery = outgoing.delivery
-            self._permits.give_back(delivery)
+            self._permits.give_back(delivery, self._setup.profiles[delivery.channel])
             self.enqueue(self._next(delivery.lane, again))
 
     def _next(self, lane: Lane, again: Outgoing | None) -> list[Outgoing]:
@@ -195,7 +195,7 @@ class Worker:
     def give_back(self, outgoing: Sequence[Outgoing]) -> None:
         """Return permits of what does not leave after all; who waited for them may go."""
         for one in outgoing:
-            self._permits.give_back(one.delivery)
+            self._permits.give_back(one.delivery, self._setup.profiles[one.delivery.channel])
             self.enqueue(self._parked.pop(one.delivery.lane, []))
 
     def overtaken(self, delivery: Delivery) -> bool:
@@ -212,6 +212,7 @@ class Worker:
         late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]
         if not late:
             return
+        self._late = late
         gone = {id(one) for one in late}
         self._later = [entry for entry in self._later if id(entry[-1]) not in gone]
         heapq.heapify(self._later)
@@ -220,9 +221,8 @@ class Worker:
             heapq.heapify(self._ready[origin])
         for lane, parked in self._parked.items():
             self._parked[lane] = [one for one in parked if id(one) not in gone]
-        self._settling = late
         await recovery.expire(late)
-        self._settling = []
+        self._late = []
         for lane in {one.delivery.lane for one in late}:
             self.enqueue(self._parked.pop(lane, []))
 
