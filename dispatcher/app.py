@@ -171,15 +171,13 @@ async def build(
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
         await pipeline.decisions.means.recall()
-        before = await journal.read(standing.paged)
+        called = await journal.write(standing.called_until)
         worker.enqueue(await recovery.run())
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
         pager = Pager(pipeline, journal, clock)
         feed.add(pager)
-        service.spawn(
-            feed.run(journal, before), "feed"
-        )  # what recovery decided is told as well, and what a crash left unpaged
+        service.spawn(feed.run(journal, called), "feed")  # with what a crash left untold and what recovery decided
         service.spawn(pager.run(), "pager")
         watch = Watch(pipeline, journal)
         pipeline.heard = watch.event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -26,10 +26,11 @@ from dispatcher.telemetry import logger
 log = logger("pager")
 
 GATHER_SECONDS = 1.0
-KEEP_EVERY = 1_000  # facts; a start reads so many again at the most
 MOST_NAMED = 20
 MOST_OFFERED = 5
 EVERYBODY = 1_000  # a step so far up the escalation list that all of it is called
+
+_Names = dict[tuple[AlertId, Cause], dict[str, int]]  # channels or persons, with the fact that told of each
 
 _CAUSES = {
     "delivery.failed": Cause.FAILED,
@@ -51,16 +52,19 @@ class _Word:
 
 @dataclass(slots=True)
 class Pager:
-    """A sink of the feed. What happens within a second to one alert is one page; pages themselves are never paged."""
+    """A sink of the feed. What happens within a second to one alert is one page; pages themselves are never paged.
+
+    How far it came is in the journal: what a crash kept it from telling is told after the next start.
+    """
 
     road: Pipeline
     journal: Journal
     clock: Clock
-    _waiting: dict[tuple[AlertId, Cause], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _waiting: _Names = field(default_factory=lambda: defaultdict(dict))
     _words: list[_Word] = field(default_factory=list)
     _called: dict[str, int] = field(default_factory=dict)  # the last step that was paged for what waits
     _latest: int = 0
-    _kept: int = 0
+    _told: int = 0
 
     async def __call__(self, facts: Sequence[Fact]) -> None:
         """Note what needs a person; the last fact about a delivery counts, for a doubt may have been decided at once."""
@@ -68,10 +72,10 @@ class Pager:
         for fact in last.values():
             if fact.kind in _CAUSES:
                 alert, _, channel = fact.ref.partition(":")
-                self._waiting[AlertId(alert), _CAUSES[fact.kind]].append(channel)
+                self._waiting[AlertId(alert), _CAUSES[fact.kind]][channel] = fact.seq
         for fact in facts:
             if fact.kind == "alert.held" and fact.body.get("requested_by"):
-                self._waiting[AlertId(fact.ref), Cause.HELD].append(fact.body["requested_by"])
+                self._waiting[AlertId(fact.ref), Cause.HELD][fact.body["requested_by"]] = fact.seq
         self._words += [word for fact in facts if (word := _word(fact)) is not None]
         self._latest = facts[-1].seq
 
@@ -83,31 +87,35 @@ class Pager:
 
     async def page(self) -> None:
         """Page everything that is due now; what a busy journal refuses is due again."""
-        waiting, self._waiting = self._waiting, defaultdict(list)
+        waiting, self._waiting = self._waiting, defaultdict(dict)
         words, self._words = self._words, []
-        latest, told = self._latest, bool(waiting or words)
+        latest = self._latest
         try:
             for word in words:
                 await self.road.page(Page(word.cause, (word.line,), step=word.step), b"", f"fact/{word.seq}")
             for (alert, cause), names in list(waiting.items()):
                 await self._tell(alert, cause, names)
                 del waiting[alert, cause]
-            if told or latest - self._kept > KEEP_EVERY:
-                await self.journal.write(partial(standing.note_paged, seq=latest))
-                self._kept = latest
             await self._remind()
+            await self._note(latest)
         except JournalBusy as error:
             log.warning("pages_wait", error=str(error), waiting=len(waiting))
             for key, names in waiting.items():
-                self._waiting[key] += names
+                self._waiting[key].update(names)
             self._called.clear()
             self._words = [*words, *self._words]  # those that were written already are written once
 
-    async def _tell(self, wanted: AlertId, cause: Cause, names: Sequence[str]) -> None:
+    async def _note(self, latest: int) -> None:
+        """Everything up to fact ``latest`` has been told."""
+        if latest > self._told:
+            await self.journal.write(partial(standing.note_called, seq=latest))
+            self._told = latest
+
+    async def _tell(self, wanted: AlertId, cause: Cause, names: Mapping[str, int]) -> None:
         record = await self._record(wanted)
         if record is None or record.alert.purpose is Purpose.PAGE:
             return
-        alert, key = record.alert, f"{wanted}/{self._latest}"
+        alert, key = record.alert, f"{wanted}/{max(names.values())}"
         if cause is Cause.HELD:
             await self.road.page(held_page(alert, [*_about(alert), f"asked by {_listed(names)}"]), _text(alert), key)
         else:
@@ -174,16 +182,15 @@ def _word(fact: Fact) -> _Word | None:
         line = f"stop of {fact.ref} lifted by {_listed(body['people'])}: {body['break_glass']}"
         return _Word(Cause.BREAK_GLASS, line, fact.seq, EVERYBODY)
     if fact.kind == "alert.unreachable":
-        line = (
-            f"alert {fact.ref} cannot end it on {_listed(body['channels'])}: not configured any more, tell its readers"
-        )
+        gone = _listed(body["channels"])
+        line = f"alert {fact.ref} cannot end it on {gone}: not configured any more, tell its readers"
         return _Word(Cause.NO_CHANNEL, line, fact.seq)
     if fact.kind == "alert.release_lapsed":
         return _Word(Cause.LAPSED, f"alert {fact.ref}, given by {body['person']}", fact.seq)
     return None
 
 
-def _page(alert: Alert, cause: Cause, channels: Sequence[str], *, step: int = 0) -> Page:
+def _page(alert: Alert, cause: Cause, channels: Iterable[str], *, step: int = 0) -> Page:
     offers: tuple[Offer, ...] = ()
     if cause is Cause.BY_HAND:
         offers = tuple(Offer(Deed.CONFIRM, f"{alert.id}:{channel}") for channel in sorted(set(channels))[:MOST_OFFERED])

@@ -113,7 +113,7 @@ class Worker:
             again = await road.deliver(outgoing)
         finally:
             delivery = outgoing.delivery
-            self._permits.give_back(delivery, self._setup.profiles[delivery.channel])
+            self._permits.give_back(delivery)
             self.enqueue(self._next(delivery.lane, again))
 
     def _next(self, lane: Lane, again: Outgoing | None) -> list[Outgoing]:
@@ -195,7 +195,7 @@ class Worker:
     def give_back(self, outgoing: Sequence[Outgoing]) -> None:
         """Return permits of what does not leave after all; who waited for them may go."""
         for one in outgoing:
-            self._permits.give_back(one.delivery, self._setup.profiles[one.delivery.channel])
+            self._permits.give_back(one.delivery)
             self.enqueue(self._parked.pop(one.delivery.lane, []))
 
     def overtaken(self, delivery: Delivery) -> bool:

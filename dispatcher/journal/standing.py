@@ -1,4 +1,4 @@
-"""What stands until a person lifts it: stops, joins of incidents, half-given releases, links that were used.
+"""What stands until a person lifts it: stops, joins, half-given releases, used links; and how far staff were called.
 
 Units of work like those of `store`, over the same tables and with the same promise: writing twice is harmless.
 """
@@ -18,6 +18,7 @@ from dispatcher.journal.rows import delivery_of
 from dispatcher.model.command import Scope
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
 
+_CALLED_UNTIL = "called_until"
 GIVEN_FOR = timedelta(minutes=10)  # how long one person's consent waits for the second
 
 
@@ -156,24 +157,24 @@ def link_used(connection: Connection, sha256: str) -> bool:
     return connection.execute(select(t.used_links.c.at).where(t.used_links.c.sha256 == sha256)).first() is not None
 
 
-def note_paged(connection: Connection, seq: int) -> None:
-    """Everything up to that fact which needs a person was paged: a start goes on after it."""
-    again = upsert(connection, t.meta).on_conflict_do_update(index_elements=["key"], set_={"value": str(seq)})
-    connection.execute(again, {"key": "paged", "value": str(seq)})
-
-
-def paged(connection: Connection) -> int:
-    """Up to which fact everything was paged; the latest one where nothing was kept yet."""
-    kept = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "paged")).scalar()
-    latest = connection.execute(select(func.max(t.facts.c.seq))).scalar() or 0
-    return latest if kept is None else min(int(kept), latest)
-
-
 def link_key(connection: Connection) -> str:
     """The key that this journal's links are signed with, made when it is first asked for."""
     values = {"key": "link_key", "value": secrets.token_hex(32)}
     connection.execute(upsert(connection, t.meta).on_conflict_do_nothing(), values)
     return str(connection.execute(select(t.meta.c.value).where(t.meta.c.key == "link_key")).scalar_one())
+
+
+def called_until(connection: Connection) -> int:
+    """The fact up to which staff were called about everything; a journal that does not know begins with its latest."""
+    latest = connection.execute(select(func.max(t.facts.c.seq))).scalar() or 0
+    values = {"key": _CALLED_UNTIL, "value": str(latest)}
+    connection.execute(upsert(connection, t.meta).on_conflict_do_nothing(), values)
+    return int(connection.execute(select(t.meta.c.value).where(t.meta.c.key == _CALLED_UNTIL)).scalar_one())
+
+
+def note_called(connection: Connection, seq: int) -> None:
+    """Staff were called about everything up to fact ``seq``: a later start begins after it."""
+    connection.execute(update(t.meta).where(t.meta.c.key == _CALLED_UNTIL).values(value=str(seq)))
 
 
 def note_sequence(connection: Connection, source: str, latest: int) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from unit.house import CHANNELS, NOW, Road, always, channel, deployment, moment, playbook, road
 
-from dispatcher.journal import queries
+from dispatcher.journal import queries, standing
 from dispatcher.links import SignedLinks
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import Audience, ChannelId
 from dispatcher.model.command import BreakGlass, Confirm, Reject, Release, Scope, Stop
-from dispatcher.model.delivery import Outcome, Result
+from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.people import Person, Roster
 from dispatcher.pager import Pager
 from dispatcher.plan.pages import Deed, Offer
@@ -117,6 +117,20 @@ async def test_a_lapsed_release_is_told(tmp_path: Path) -> None:
             await page(found, pager, seen)
         assert (await causes(found))["lapsed"] == 1
         assert "given by anna" in found.fakes[ChannelId("duty-team")].posts[-1].text.body
+
+
+async def test_what_a_crash_left_untold_is_told_after_it(tmp_path: Path) -> None:
+    """A delivery fails, and the daemon dies before staff were called: they are called after the next start, once."""
+    refused = Outcome(result=Result.PERMANENT, reason=Reason.REJECTED, detail="403")
+    async with road(tmp_path, website=always(refused)) as found:
+        await found.journal.write(standing.called_until)
+        await found.receive()
+        await found.quiet()
+    for _ in range(2):
+        async with road(tmp_path) as found:
+            seen = [await found.journal.write(standing.called_until)]
+            await page(found, Pager(found.pipeline, found.journal, found.clock), seen)
+            assert await causes(found) == {"failed": 1}
 
 
 async def test_a_post_by_hand_is_called_for_until_it_is_confirmed(tmp_path: Path) -> None:

@@ -263,22 +263,6 @@ async def test_a_milder_report_does_not_let_a_machine_end(tmp_path: Path) -> Non
         assert (await found.alerts())[-1].state == "held"
 
 
-async def test_pages_outlive_a_crash(tmp_path: Path) -> None:
-    """What happened in the second before a crash is paged after it; what was paged is not read again."""
-    async with road(tmp_path, website=always(PERMANENT)) as found:
-        await found.journal.write(partial(standing.note_paged, seq=0))
-        await found.receive()
-        await found.quiet()
-    async with road(tmp_path) as found:
-        pager = Pager(found.pipeline, found.journal, found.clock)
-        before = await found.journal.read(standing.paged)
-        await pager(await found.journal.read(partial(queries.facts_after, seq=before)))
-        await pager.page()
-        await found.quiet()
-        assert "failed" in await found.pages()
-        assert await found.journal.read(standing.paged) > before
-
-
 async def test_permits_go_back_where_they_came_from(tmp_path: Path) -> None:
     """A channel that moves to another provider while it speaks gives its slot back to the old one."""
     gate = asyncio.Event()
