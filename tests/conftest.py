@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import pytest_asyncio
@@ -40,11 +41,18 @@ def need() -> Need:
     return _find
 
 
+@pytest.fixture(scope="session")
+def lack() -> Callable[[str], NoReturn]:
+    """``lack("why")`` ends a test that this machine cannot run: skipped on a laptop, failed where ``CI=true``."""
+    return _lack
+
+
 def _find(*names: str) -> str:
     found = next((path for name in names if (path := shutil.which(name, path=_PLACES))), None)
-    if found:
-        return found
-    reason = f"{' or '.join(names)} is not installed; `make test` installs it where it may"
+    return found or _lack(f"{' or '.join(names)} is not installed; `make test` installs it where it may")
+
+
+def _lack(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -28,3 +30,13 @@ def daemon_of(mosquitto: Mosquitto, tmp_path: Path) -> Callable[..., Daemon]:
         return Daemon(tmp_path, mosquitto, channels, free_port(), **more)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def strace(need: Callable[..., str], lack: Callable[[str], None]) -> str:
+    """The path of strace, which may trace here."""
+    path = need("strace")
+    tried = subprocess.run([path, "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        lack(f"strace may not trace here (a container needs SYS_PTRACE): {tried.stderr.strip()}")
+    return path

@@ -17,10 +17,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from integration.broker import Mosquitto
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from ruamel.yaml import YAML
 
 from dispatcher.settings import shipped_playbooks
@@ -149,6 +151,21 @@ async def receivers() -> AsyncIterator[Receivers]:
         server.close()
 
 
+class Forked(Protocol):
+    """What the harness needs of a process; `acceptance.forks` brings one that starts quickly."""
+
+    returncode: int | None
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal."""
+
+    def kill(self) -> None:
+        """Send it a kill."""
+
+    async def wait(self) -> int:
+        """Its exit code, negative where a signal ended it."""
+
+
 class Daemon:
     """``dispatcher run`` on a configuration of its own; `kill`, `stop` and `start` are for the tests between."""
 
@@ -160,26 +177,25 @@ class Daemon:
         port: int,
         *,
         protocol: str = "5",
+        link: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
+        """``link`` adds to the broker's settings, ``more`` to all."""
         self.folder, self.journal_path = folder, folder / "journal.sqlite"
         self.url = f"http://127.0.0.1:{port}"
         self.token, self.other = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         people = {"Tester": self.token, "Second": self.other}
         tokens = [_token_entry(person, token) for person, token in people.items()]
         YAML().dump({"tokens": tokens}, folder / "tokens.yaml")
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | Forked | None = None
         self.config = folder / "dispatcher.yaml"
-        books = folder / "playbooks"
-        if not books.is_dir():  # alike incidents in a row are many here, and none is the same
-            books.mkdir()
-            for book in shipped_playbooks().glob("*.yaml"):
-                (books / book.name).write_text(book.read_text() + "\nsame_within: never\n")
+        if not (folder / "playbooks").is_dir():
+            few_playbooks(folder, "*")
         config = {
             "realm": "exercise", "release_override": "automatic", "sender": {"name": "Polizei Beispiel"},
             "broker": {
                 "url": broker.url, "username": broker.username, "password_env": "DISPATCHER_MQTT_PASSWORD",
-                "keepalive": 5, "protocol": protocol,
+                "keepalive": 5, "protocol": protocol, **(link or {}),
             },
             "journal": {"path": str(self.journal_path)},
             "console": {"port": port, "tokens_file": str(folder / "tokens.yaml")},
@@ -190,12 +206,20 @@ class Daemon:
 
     async def start(self) -> None:
         """Start it; connected, recovered and taking events on return."""
-        log = (self.folder / "daemon.log").open("ab")
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dispatcher", "run", str(self.config),
-            stdout=log, stderr=log, env={**os.environ, **PASSWORD, **SECRET},
-        )  # fmt: skip
-        log.close()
+        await self.spawn()
+        await self.until_ready()
+
+    async def spawn(self, *wrapper: str, program: Sequence[str] = ("-m", "dispatcher"), **environment: str) -> None:
+        """Start its process, below ``wrapper``, without waiting for anything."""
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *wrapper, sys.executable, *program, "run", str(self.config),
+                stdout=log, stderr=log, env={**os.environ, **PASSWORD, **SECRET, **environment},
+            )  # fmt: skip
+
+    async def until_ready(self) -> None:
+        """Wait until it is connected, recovered and taking events."""
+        assert self.process is not None
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
             while not await self._is_ready(session):
                 assert self.process.returncode is None, self.log()
@@ -263,15 +287,34 @@ class Daemon:
                 await asyncio.sleep(0.05)
 
 
+def few_playbooks(folder: Path, which: str) -> None:
+    """Put shipped playbooks into a daemon's folder, which is made; the fewer, the faster it starts."""
+    books = folder / "playbooks"
+    books.mkdir(parents=True)
+    for book in shipped_playbooks().glob(f"{which}.yaml"):  # alike incidents in a row are many, and none is the same
+        (books / book.name).write_text(book.read_text() + "\nsame_within: never\n")
+
+
 def _token_entry(person: str, token: str) -> dict[str, str]:
     digest = hashlib.sha256(token.encode()).hexdigest()
     at = datetime.now(UTC).isoformat()
     return {"id": person.lower(), "sha256": digest, "role": "supervisor", "person": person, "created_at": at}
 
 
-async def publish(broker: Mosquitto, payloads: Sequence[bytes | dict[str, Any]], *, retain: bool = False) -> None:
+async def publish(
+    broker: Mosquitto, payloads: Sequence[bytes | dict[str, Any]], *, retain: bool = False, prefix: str = "control-room"
+) -> None:
     """Publish incident events as a control-room system would: QoS 1, confirmed by the broker."""
     async with broker.client() as client:
         for payload in payloads:
             data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-            await client.publish("control-room/exercise/leitstelle/incidents", data, qos=1, retain=retain)
+            await client.publish(f"{prefix}/exercise/leitstelle/incidents", data, qos=1, retain=retain)
+
+
+async def waiting_session(broker: Mosquitto, node: str, *, prefix: str) -> None:
+    """Make the session of the daemon ``node`` before it ever connects, so that events wait for it at the broker."""
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 3600
+    name = f"dispatcher-exercise-{node}"
+    async with broker.client(identifier=name, clean_start=False, properties=properties) as client:
+        await client.subscribe(f"{prefix}/exercise/+/incidents", qos=1)
