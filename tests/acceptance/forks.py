@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -61,12 +62,15 @@ class Fork:
 
 
 class ForkedDaemon(Daemon):
-    """The daemon as a fork; one that is ``traced`` waits at its beginning until somebody traces it."""
+    """The daemon as a fork."""
 
-    async def spawn(self, *_: Any, traced: bool = False, **__: Any) -> None:
-        """Fork its process, without waiting for anything."""
+    async def spawn(self, *_: Any, traced: bool = False, fault: Callable[[], None] | None = None, **__: Any) -> None:
+        """Fork its process, without waiting for anything.
+
+        One that is ``traced`` waits until somebody traces it; ``fault`` runs before the daemon does.
+        """
         _ensure_server()
-        arguments = (self.config, self.folder / "daemon.log", traced)
+        arguments = (self.config, self.folder / "daemon.log", traced, fault)
         process = _forks.Process(target=_daemon, args=arguments, daemon=True)
         process.start()
         self.process = Fork(process)
@@ -80,7 +84,7 @@ def _ensure_server() -> None:
     os.environ["PYTHONPATH"] = before
 
 
-def _daemon(config: Path, log: Path, traced: bool) -> None:
+def _daemon(config: Path, log: Path, traced: bool, fault: Callable[[], None] | None) -> None:
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(handle, stream.fileno())
@@ -90,4 +94,6 @@ def _daemon(config: Path, log: Path, traced: bool) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(PR_SET_PTRACER_ANY), 0, 0, 0)
         while b"\nTracerPid:\t0\n" in Path("/proc/self/status").read_bytes():
             time.sleep(0.001)
+    if fault:
+        fault()
     run(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from acceptance.forks import Fork, ForkedDaemon
@@ -14,9 +15,11 @@ CALLS = ("fsync", "fdatasync", "write", "pwrite64", "sendto", "sendmsg")
 _CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
 
 
-async def start_traced(strace: str, daemon: ForkedDaemon, log: Path, *options: str) -> asyncio.subprocess.Process:
+async def start_traced(
+    strace: str, daemon: ForkedDaemon, log: Path, *options: str, fault: Callable[[], None] | None = None
+) -> asyncio.subprocess.Process:
     """Start ``daemon`` below strace; it makes its first call of interest only when strace is there."""
-    await daemon.spawn(traced=True)
+    await daemon.spawn(traced=True, fault=fault)
     assert isinstance(daemon.process, Fork)
     return await asyncio.create_subprocess_exec(
         strace, "-f", "-qq", "-e", "signal=none", *options, "-o", str(log), "-p", str(daemon.process.pid)

@@ -1,0 +1,24 @@
+"""Faults to plant in a daemon before it runs, so that tests can show that they would see them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import Connection, Engine, event
+
+from dispatcher.intake import mqtt
+
+
+def never_flush() -> None:
+    """A journal with ``synchronous=OFF``."""
+
+    @event.listens_for(Engine, "engine_connect")
+    def _off(connection: Connection) -> None:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.execute("PRAGMA synchronous=OFF").close()
+
+
+def acknowledge_at_once() -> None:
+    """An MQTT client that acknowledges what it has in memory, as aiomqtt does by itself."""
+    mqtt.client_for = partial(mqtt.client_for, manual_ack=False)  # type: ignore[assignment]
