@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from acceptance.harness import PASSWORD, SECRET, Daemon
 
 from dispatcher.cli.run import run
@@ -78,10 +79,9 @@ class ForkedDaemon(Daemon):
 
 def _ensure_server() -> None:
     """The process that all are forked from: in Python 3.11 it finds what it loads beforehand by PYTHONPATH alone."""
-    before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    forkserver.ensure_running()
-    os.environ["PYTHONPATH"] = before
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        forkserver.ensure_running()
 
 
 def _daemon(config: Path, log: Path, traced: bool, fault: Callable[[], None] | None) -> None:
