@@ -189,8 +189,11 @@ class Daemon:
         YAML().dump({"tokens": tokens}, folder / "tokens.yaml")
         self.process: asyncio.subprocess.Process | Forked | None = None
         self.config = folder / "dispatcher.yaml"
-        if not (folder / "playbooks").is_dir():
-            few_playbooks(folder, "*")
+        books = folder / "playbooks"
+        if not books.is_dir():  # alike incidents in a row are many here, and none is the same
+            books.mkdir()
+            for book in shipped_playbooks().glob("*.yaml"):
+                (books / book.name).write_text(book.read_text() + "\nsame_within: never\n")
         config = {
             "realm": "exercise", "release_override": "automatic", "sender": {"name": "Polizei Beispiel"},
             "broker": {
@@ -287,12 +290,16 @@ class Daemon:
                 await asyncio.sleep(0.05)
 
 
-def few_playbooks(folder: Path, which: str) -> None:
-    """Put shipped playbooks into a daemon's folder, which is made; the fewer, the faster it starts."""
-    books = folder / "playbooks"
-    books.mkdir(parents=True)
-    for book in shipped_playbooks().glob(f"{which}.yaml"):  # alike incidents in a row are many, and none is the same
-        (books / book.name).write_text(book.read_text() + "\nsame_within: never\n")
+def one_playbook(folder: Path) -> None:
+    """Make a daemon's folder with the smallest playbook for `event`, which makes it start in half the time."""
+    said = {"headline": "{{ place }}", "long": "Polizeieinsatz in {{ place }}.", "short": "Polizei: {{ place }}"}
+    texts = {purpose: {"de": said} for purpose in ("alert", "update", "all_clear", "false_alarm")}
+    book = {
+        "playbook": "amok", "title": "Amok", "match": {"kind": ["amok"]}, "severity": "extreme", "release": "automatic",
+        "public_place": True, "same_within": "never", "languages": ["de"], "texts": texts,
+    }  # fmt: skip
+    (folder / "playbooks").mkdir(parents=True)
+    (folder / "playbooks" / "amok.yaml").write_text(json.dumps(book))
 
 
 def _token_entry(person: str, token: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.forks import ForkedDaemon
-from acceptance.harness import Arrival, Receivers, event, few_playbooks, publish, waiting_session
+from acceptance.harness import Arrival, Receivers, event, one_playbook, publish, waiting_session
 from acceptance.tracing import CALLS, count_calls, kill_at, start_traced
 from integration.broker import Mosquitto
 
@@ -58,7 +58,7 @@ class Sweep:
     async def _prepared(self, name: str) -> ForkedDaemon:
         """A daemon that is not started, and its event, which waits for it at the broker."""
         folder = self.folder / name
-        few_playbooks(folder, "amok")
+        one_playbook(folder)
         if self.journal is not None:
             shutil.copy(self.journal, folder / "journal.sqlite")
         await waiting_session(self.broker, name, prefix=name)
@@ -144,7 +144,7 @@ def sweep(strace, world: Receivers, mosquitto, tmp_path) -> Sweep:
 async def _journal_of_yesterday(sweep: Sweep) -> Path:
     """A journal whose tables are there: a daemon ran on it and ended."""
     folder = sweep.folder / "yesterday"
-    few_playbooks(folder, "amok")
+    one_playbook(folder)
     link = {"node": "yesterday", "prefix_in": "yesterday"}
     daemon = ForkedDaemon(folder, sweep.broker, sweep.world.channels(CHANNELS), free_port(), link=link)
     await daemon.start()

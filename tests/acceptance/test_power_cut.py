@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from acceptance.careless import acknowledge_at_once, never_flush
 from acceptance.forks import ForkedDaemon
-from acceptance.harness import Receivers, event, few_playbooks, publish
+from acceptance.harness import Receivers, event, one_playbook, publish
 from acceptance.power import LOGGED, Night
 from acceptance.tracing import start_traced
 from integration.broker import Mosquitto
@@ -72,7 +72,7 @@ class Cuts:
         assert night.requested <= {arrival.key for arrival in self.world.arrivals}
 
     def _daemon(self, name: str) -> ForkedDaemon:
-        few_playbooks(self.folder / name, "amok")
+        one_playbook(self.folder / name)
         link = {"node": name, "prefix_in": name}
         return ForkedDaemon(self.folder / name, self.broker, self.world.channels(CHANNELS), free_port(), link=link)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.forks import ForkedDaemon
-from acceptance.harness import Arrival, Daemon, Receivers, event, few_playbooks, publish
+from acceptance.harness import Arrival, Daemon, Receivers, event, one_playbook, publish
 from integration.broker import Mosquitto
 
 from dispatcher.intake.embedded import free_port
@@ -55,7 +55,7 @@ async def _check_stops(count: int, world: Receivers, folder: Path, broker: Mosqu
     world.answers = dict.fromkeys(channels, answer)
     for n in range(CHANNELS // 2):  # one host has fewer slots than these have posts, so that some queue
         channels[f"c{n}"]["url"] = f"http://127.200.0.1:{world.port}/c{n}"
-    few_playbooks(folder, "amok")
+    one_playbook(folder)
     daemon = Daemon(folder, broker, channels, free_port())
     stops = [await _stop_under_load(daemon, world, broker, n, rng.randint(1, 150)) for n in range(count)]
     async with daemon:
@@ -106,7 +106,7 @@ async def test_however_it_ends_the_final_state_is_the_same(how, code, world, mos
         return 200
 
     world.answers = {f"c{n}": hang for n in range(CHANNELS // 2, CHANNELS)}
-    few_playbooks(tmp_path, "amok")
+    one_playbook(tmp_path)
     daemon = ForkedDaemon(tmp_path, mosquitto, world.channels(CHANNELS), free_port())
     async with daemon:
         await publish(mosquitto, [event()])
