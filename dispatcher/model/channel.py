@@ -9,6 +9,7 @@ from typing import NewType
 import regex
 
 from dispatcher.model.cap import Realm, RegionId
+from dispatcher.model.gsm import segments
 
 ChannelId = NewType("ChannelId", str)
 
@@ -55,6 +56,7 @@ class Unit(StrEnum):
     UTF16 = "utf16"
     GRAPHEMES = "graphemes"
     BYTES = "bytes"
+    SEGMENTS = "segments"  # SMS, one after another
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class TextLimit:
         """Length of ``text`` in this limit's unit."""
         if self.url_length is not None:
             text = _URL.sub("x" * self.url_length, text)
+        if self.unit is Unit.SEGMENTS:
+            return segments(text)
         if self.unit is Unit.BYTES:
             return len(text.encode())
         if self.unit is Unit.UTF16:

@@ -242,7 +242,7 @@ def _shortened(text: str, missing: str, limit: TextLimit, dressed: Callable[[str
     """``text``, dressed; or as much of its beginning as fits, with the number of characters that are ``missing``."""
     if limit.fits(whole := dressed(text)):
         return whole
-    fitting, kept, over = "", -1, min(len(text), limit.size)
+    fitting, kept, over = "", -1, len(text)
     while over - kept > 1:
         middle = (kept + over) // 2
         tried = dressed(f"{text[:middle].rstrip()} {missing.format(count=len(text) - middle)}".strip())
