@@ -27,6 +27,11 @@ async def settle(http: Http, request: Request, judge: Judge, *, repeatable: bool
         outcome = error.outcome
     if repeatable and outcome.result is Result.IN_DOUBT:
         outcome = replace(outcome, result=Result.TEMPORARY)
+    return presentable(outcome)
+
+
+def presentable(outcome: Outcome) -> Outcome:
+    """``outcome`` as it may be journaled and shown: without secrets, without endless details."""
     detail = redact(outcome.detail)[:_LONGEST_DETAIL]
     return replace(outcome, detail=_sound(detail), provider_id=_sound(outcome.provider_id), url=_sound(outcome.url))
 

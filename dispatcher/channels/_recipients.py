@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -31,12 +30,17 @@ from dispatcher.telemetry import logger
 
 log = logger("recipients")
 
-Fates = Mapping[str, Outcome]
-Speak = Callable[[Sequence[str]], Awaitable[Fates]]
+Speak = Callable[[Sequence[str]], Awaitable["Said"]]
 
 _MOST = 50_000
 _LARGEST_FILE = 4 * 1024 * 1024
 _POSTS = 64  # whose recipients are remembered
+_MOST_DIVISIONS = 32  # of refused chunks in one attempt
+_WORDS = {
+    Result.ACCEPTED: "accepted", Result.PERMANENT: "refused", Result.TEMPORARY: "to be tried again",
+    Result.IN_DOUBT: "in doubt",
+}  # fmt: skip
+_WEIGHTS = {Result.ACCEPTED: 0, Result.TEMPORARY: 3, Result.PERMANENT: 4, Result.IN_DOUBT: 5}
 _UNSENT = Outcome(result=Result.TEMPORARY, reason=Reason.CANCELLED)
 _BY_NAME = frozenset({Reason.REJECTED, Reason.DUPLICATE})
 _PERSONAL = re.compile(r"[^\s<>\"'=:]+@[^\s<>\"']+|\+?\d[\d /().-]{5,}\d")
@@ -89,34 +93,48 @@ class Recipients:
         wrong = [number for number, line in enumerate(lines, 1) if line and not self._valid.fullmatch(line)]
         found = [line for line in lines if line]
         if wrong or not 1 <= len(found) <= _MOST:
-            raise ValueError(f"{file}: line {wrong[0]} names nobody" if wrong else f"{file} lists {len(found)} recipients")
+            raise ValueError(
+                f"{file}: line {wrong[0]} names nobody" if wrong else f"{file} lists {len(found)} recipients"
+            )
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of one request: ``named`` for people whom the answer names, ``rest`` for everyone else it was about."""
+
+    named: Mapping[str, Outcome]
+    rest: Outcome
 
 
 class Spread:
     """Sends posts to lists of people in chunks, several at once, and remembers whom each post has reached."""
 
-    def __init__(self, chunk: int, at_once: int) -> None:
-        """``chunk`` is how many people one request may name."""
-        self._chunk, self._at_once = chunk, at_once
+    def __init__(self, chunk: int, at_once: int, *, divides: bool = False) -> None:
+        """``chunk`` is how many people one request may name, ``at_once`` how many requests are under way together.
+
+        ``divides``: a request that is refused as a whole, and so reached nobody, is made again in halves, so that one
+        wrong number does not cost the others their warning.
+        """
+        self._chunk, self._at_once, self._divides = chunk, at_once, divides
         self._settled: OrderedDict[str, dict[str, Outcome]] = OrderedDict()
 
     async def send(self, key: str, recipients: Sequence[str], speak: Speak) -> Outcome:
         """Send to whom it has not reached yet; raises `Fenced` where a stop came before anyone may have read it."""
-        settled = self.reached(key)
+        settled = self.settled(key)
         if not any(_accepted(fate) for fate in settled.values()):
-            settled.clear()  # nobody but the refused: a person who sends it again wants them tried again
-        fates = dict(settled)
-        due = [recipient for recipient in recipients if recipient not in settled]
-        run = _Run(_chunks(due, self._chunk), speak, fates, settled)
+            settled.clear()  # nobody but the refused: who sends it again wants them tried again
+        run = _Run(speak, dict(settled), settled, _MOST_DIVISIONS if self._divides else 0)
+        run.add([recipient for recipient in recipients if recipient not in settled], self._chunk)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._at_once, len(due))):
+            for _ in range(min(self._at_once, len(run.chunks))):
                 group.create_task(run.work())
-        if run.fenced and not any(_out(fate) for fate in fates.values()):
+        if run.fenced and not any(_out(fate) for fate in run.fates.values()):
             raise Fenced("stopped before anyone was sent it")
-        return verdict([fates.get(recipient, _UNSENT) for recipient in recipients])
+        closed = all(recipient in settled for recipient in recipients)
+        return verdict([run.fates.get(recipient, _UNSENT) for recipient in recipients], closed=closed)
 
-    def reached(self, key: str) -> dict[str, Outcome]:
+    def settled(self, key: str) -> dict[str, Outcome]:
         """Who needs no further try of the post ``key``: accepted, or refused by name."""
         settled = self._settled.setdefault(key, {})
         self._settled.move_to_end(key)
@@ -125,37 +143,54 @@ class Spread:
         return settled
 
 
+@dataclass(slots=True)
 class _Run:
-    """One attempt over all chunks. The first refusal that is not about single people keeps further chunks from starting."""
+    """One attempt over all chunks. A refusal that is not about single people keeps further chunks from starting."""
 
-    def __init__(self, chunks: Iterator[list[str]], speak: Speak, fates: dict[str, Outcome],
-                 settled: dict[str, Outcome]) -> None:  # fmt: skip
-        self._chunks, self._speak, self._fates, self._settled = chunks, speak, fates, settled
-        self.fenced = self._halted = False
+    speak: Speak
+    fates: dict[str, Outcome]
+    settled: dict[str, Outcome]
+    divisions: int
+    chunks: deque[Sequence[str]] = field(default_factory=deque)
+    fenced: bool = False
+    halted: bool = False
+
+    def add(self, recipients: Sequence[str], size: int) -> None:
+        """Queue ``recipients`` in chunks of at most ``size``."""
+        self.chunks.extend(recipients[start : start + size] for start in range(0, len(recipients), size))
 
     async def work(self) -> None:
         """Take chunk after chunk; several of these share them out. What is known stays known if this is cancelled."""
-        for chunk in self._chunks:
+        while self.chunks and not self.halted:
+            chunk = self.chunks.popleft()
             try:
-                said = await self._speak(chunk)
+                self._note(chunk, await self.speak(chunk))
             except Fenced:
-                self.fenced = self._halted = True
-                return
-            self._fates.update(said)
-            self._settled.update({who: fate for who, fate in said.items() if _accepted(fate) or _refused(fate)})
-            self._halted = self._halted or not all(_accepted(fate) or _refused(fate) for fate in said.values())
-            if self._halted:
-                return
+                self.fenced = self.halted = True
+
+    def _note(self, chunk: Sequence[str], said: Said) -> None:
+        alone = len(chunk) == 1
+        if self.divisions and not alone and not said.named and _refused(said.rest):
+            self.divisions -= 1
+            self.add(chunk, (len(chunk) + 1) // 2)
+            return
+        for recipient in chunk:
+            fate = self.fates[recipient] = said.named.get(recipient, said.rest)
+            if _accepted(fate) or (_refused(fate) and (alone or recipient in said.named)):
+                self.settled[recipient] = fate
+            else:
+                self.halted = True
 
 
-def verdict(fates: Sequence[Outcome]) -> Outcome:
-    """What the fates of all recipients make of the delivery; its detail counts them and names nobody."""
-    if len(fates) == 1:
-        return fates[0]
+def verdict(fates: Sequence[Outcome], *, closed: bool) -> Outcome:
+    """What the fates of all recipients make of the delivery; its detail counts them and names nobody.
+
+    ``closed`` says that each of them was accepted or refused by name.
+    """
     worst = max(fates, key=_weight)
-    accepted = next((fate for fate in fates if _accepted(fate)), None)
     detail = ": ".join(part for part in (_counts(fates), worst.detail) if part)
-    if accepted and all(_accepted(fate) or _refused(fate) for fate in fates):
+    accepted = next((fate for fate in fates if _accepted(fate)), None)
+    if accepted and closed:
         return replace(accepted, detail=detail)
     result = Result.IN_DOUBT if any(_out(fate) for fate in fates) else _hope(fates)
     return Outcome(result=result, reason=worst.reason, detail=detail, retry_after=_longest_wait(fates))
@@ -176,17 +211,16 @@ def _longest_wait(fates: Sequence[Outcome]) -> timedelta | None:
 
 
 def _weight(fate: Outcome) -> int:
-    if fate.result is Result.IN_DOUBT:
-        return 5
-    if fate.result is Result.PERMANENT:
-        return 1 if _refused(fate) else 4
-    return 0 if _accepted(fate) else 2 if fate is _UNSENT else 3
+    """How bad a fate is; the worst stands for all."""
+    if fate is _UNSENT:
+        return 1
+    return 2 if _refused(fate) else _WEIGHTS[fate.result]
 
 
 def _counts(fates: Sequence[Outcome]) -> str:
-    words = ["accepted", "refused", "unsent", "to be tried again", "refused", "in doubt"]
-    found = Counter(words[_weight(fate)] for fate in fates)
-    return ", ".join(f"{found[word]} of {len(fates)} {word}" for word in dict.fromkeys(words) if found[word])
+    """As in "3 of 5 accepted, 2 of 5 refused"; one recipient needs no counting."""
+    found = Counter("unsent" if fate is _UNSENT else _WORDS[fate.result] for fate in fates)
+    return ", ".join(f"{count} of {len(fates)} {word}" for word, count in found.items()) if len(fates) > 1 else ""
 
 
 def _accepted(fate: Outcome) -> bool:
@@ -194,15 +228,9 @@ def _accepted(fate: Outcome) -> bool:
 
 
 def _refused(fate: Outcome) -> bool:
-    """Refused by name: another try of the same person is useless, and it says nothing about the others."""
+    """Refused for what it is or for whom it is to; where that is one person, it says nothing about the others."""
     return fate.result is Result.PERMANENT and fate.reason in _BY_NAME
 
 
 def _out(fate: Outcome) -> bool:
     return fate.result in (Result.ACCEPTED, Result.IN_DOUBT)
-
-
-def _chunks(recipients: Sequence[str], size: int) -> Iterator[list[str]]:
-    rest = iter(recipients)
-    while chunk := list(islice(rest, size)):
-        yield chunk

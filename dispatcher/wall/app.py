@@ -14,11 +14,12 @@ from dispatcher.wall.board import Board
 from dispatcher.wall.doubles.graph import Graph
 from dispatcher.wall.doubles.mastodon import Mastodon
 from dispatcher.wall.doubles.ntfy import Ntfy
+from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
 from dispatcher.wall.doubles.waha import Waha
 from dispatcher.wall.doubles.webhook import Webhook
 from dispatcher.wall.faults import Fault, Faults
 
-_DOUBLES = (Waha, Graph, Mastodon, Webhook, Ntfy)
+_DOUBLES = (Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip)
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0
 
@@ -33,7 +34,7 @@ class Wall:
 
 
 def wall(state: Wall) -> web.Application:
-    """The application over ``state``: ``/waha``, ``/graph``, ``/mastodon``, ``/hooks/<name>``, ``/ntfy`` and the page."""
+    """The application over ``state``: every double under a prefix of its own, and the page."""
     app = web.Application(client_max_size=_LARGEST_REQUEST)
     for double in _DOUBLES:
         app.add_routes(double(state.board, state.faults).routes())

@@ -23,6 +23,8 @@ class Service(StrEnum):
     MASTODON = "mastodon"
     WEBSITE = "website"
     NTFY = "ntfy"
+    SMS = "sms"
+    EMAIL = "email"
 
 
 def now_ms() -> int:

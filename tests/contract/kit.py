@@ -37,16 +37,32 @@ class Kit:
     deviations: Mapping[str, Class] = field(default_factory=dict)
 
 
-def kit_of(kind: str) -> Kit:
-    """The kit of ``kind``; raises `ModuleNotFoundError` where a kind came without one."""
-    kit: Kit = importlib.import_module(f"contract.kits.{kind}").KIT
+def names_of(kind: str) -> list[str]:
+    """What the contract runs for ``kind``: itself, or ``kind/variant`` for each of its providers."""
+    variants = getattr(_module(kind), "VARIANTS", None)
+    return [f"{kind}/{variant}" for variant in variants] if variants else [kind]
+
+
+def kit_of(name: str) -> Kit:
+    """The kit of a kind or of its variant; raises `ModuleNotFoundError` where a kind came without one."""
+    kind, _, variant = name.partition("/")
+    kit: Kit = _module(kind).VARIANTS[variant] if variant else _module(kind).KIT
     return kit
+
+
+def kind_of(name: str) -> str:
+    """The kind that a name of the contract is about."""
+    return name.partition("/")[0]
+
+
+def _module(kind: str) -> Any:
+    return importlib.import_module(f"contract.kits.{kind}")
 
 
 @asynccontextmanager
 async def channel(kind: str | Kind, settings: dict[str, Any], http: Http) -> AsyncIterator[Channel]:
     """A channel of ``kind``, by name or as a module."""
-    module = load_kind(kind) if isinstance(kind, str) else kind
+    module = load_kind(kind_of(kind)) if isinstance(kind, str) else kind
     async with module.connect(module.Settings(**settings), http) as connected:
         yield connected
 

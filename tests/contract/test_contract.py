@@ -7,12 +7,12 @@ import logging
 import pytest
 from contract.cases import CASES, Case
 from contract.checks import CHECKS, run
-from contract.kit import CANARY, SECRET, kit_of
+from contract.kit import CANARY, SECRET, kit_of, names_of
 
 from dispatcher.channels.base import kinds
 from dispatcher.model.delivery import Outcome
 
-CALLING = [kind for kind in kinds() if kit_of(kind).calls]
+CALLING = [name for kind in kinds() for name in names_of(kind) if kit_of(name).calls]
 
 
 @pytest.mark.parametrize("kind", CALLING)
@@ -45,4 +45,6 @@ def test_no_kind_and_no_case_is_left_out(request: pytest.FixtureRequest) -> None
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names) >= 25
     assert met == {(kind, name) for kind in CALLING for name in names}
-    assert not {name for kind in kinds() for name in kit_of(kind).deviations} - set(names)
+    assert not {name for kind in kinds() for variant in names_of(kind) for name in kit_of(variant).deviations} - set(
+        names
+    )

@@ -51,6 +51,8 @@ ENTRY = st.one_of(
     st.builds(lambda h: {"kind": "webhook", "url": f"{h}/hook", "secret_file": f"{LIVE}-2"}, HOST),
     st.builds(lambda s, h: {"kind": "whatsapp_channel", "via": "waha", "chat_id": "12036300000000001@newsletter",
                             "base_url": h, **s}, SECRET, HOST),
+    st.builds(lambda s: {"kind": "sms", "via": "twilio", "account": "AC12345678", "sender": "LEITSTELLE",
+                         "recipients_file": f"{LIVE}-4", **s}, SECRET),
     st.just({"kind": "whatsapp_channel"}),
     st.builds(lambda size: {"kind": "by_hand", "limit": size}, st.integers(600, 5_000)),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 const NAMES = {
   whatsapp: "WhatsApp-Kanal", facebook: "Facebook-Seite", mastodon: "Mastodon", website: "Website", ntfy: "Push-Nachricht",
+  sms: "SMS", email: "E-Mail",
 };
 const DRILL = /ÜBUNG|EXERCISE/;
 const WAVE_GAP = 5000;
