@@ -44,7 +44,7 @@ class Settings(ListSettings):
     account: str = Field(default="", description="Twilio's account, AC...", pattern=r"^(AC[0-9A-Za-z]{8,64})?$")
     key_id: str = Field(default="", description="Twilio's API key, SK..., where the secret is a key's")
     base_url: Url | None = Field(default=None, description="the provider's address; Infobip gives each customer one")
-    max_segments: int = Field(default=4, ge=1, le=10, description="longest text, in SMS of 153 or 67 signs each")
+    max_segments: int = Field(default=8, ge=1, le=10, description="longest text, in SMS of 153 or 67 signs each")
     chunk: int = Field(default=100, ge=1, le=500, description="numbers in one request, where it takes several")
     valid_minutes: int = Field(default=60, ge=1, le=600, description="a phone that is off longer gets nothing")
 
