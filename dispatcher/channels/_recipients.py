@@ -43,6 +43,7 @@ _WORDS = {
 _WEIGHTS = {Result.ACCEPTED: 0, Result.TEMPORARY: 3, Result.PERMANENT: 4, Result.IN_DOUBT: 5}
 _UNSENT = Outcome(result=Result.TEMPORARY, reason=Reason.CANCELLED)
 _BY_NAME = frozenset({Reason.REJECTED, Reason.DUPLICATE})
+_ABOUT_US = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.TOO_LONG})
 _PERSONAL = re.compile(r"[^\s<>\"'=:]+@[^\s<>\"']+|\+?\d[\d /().-]{5,}\d")
 
 
@@ -176,9 +177,10 @@ class _Run:
             return
         for recipient in chunk:
             fate = self.fates[recipient] = said.named.get(recipient, said.rest)
-            if _accepted(fate) or (_refused(fate) and (alone or recipient in said.named)):
+            by_name = alone or recipient in said.named
+            if _accepted(fate) or (_refused(fate) and by_name):
                 self.settled[recipient] = fate
-            else:
+            elif recipient not in said.named or fate.reason in _ABOUT_US:
                 self.halted = True
 
 

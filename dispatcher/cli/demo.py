@@ -104,7 +104,7 @@ async def _stage(*, once: bool, port: int | None) -> AsyncIterator[tuple[Stage, 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dispatcher-demo-")))
         broker = await stack.enter_async_context(embedded_broker())
         titles = wall_titles(load(shipped_demo()))
-        wall = await stack.enter_async_context(running_wall(port=free_port(8081), titles=titles))
+        wall = await stack.enter_async_context(running_wall(port=free_port(8081, room=2), titles=titles))
         settings = MqttSettings(url=broker.url, protocol=broker.protocol, node="demo")
         loaded = replace(
             load(shipped_demo(), wall=wall.url), broker=settings, journal=JournalSettings(path=folder / "journal.sqlite"),
@@ -129,13 +129,14 @@ def wall_titles(loaded: Loaded) -> dict[str, str]:
     return found
 
 
-def free_port(wanted: int) -> int:
-    """``wanted`` where it is free, else any."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return 0
+def free_port(wanted: int, *, room: int = 1) -> int:
+    """``wanted`` where it and as many after it as there is ``room`` for are free, else any."""
+    for port in range(wanted, wanted + room):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return 0
     return wanted
 
 

@@ -20,8 +20,10 @@ from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.settings.schema import ChannelEntry, anchored
 from dispatcher.settings.sources import complaint
+from dispatcher.wall.mail import mail_at
 
 _WALL = "wall://"
+_WALL_MAIL = "wall-mail"
 _SECRETS = frozenset({"credential", "secret_file", "secret_env"})
 
 
@@ -121,10 +123,11 @@ class _Written:
     def on_wall(self, territory: Territory) -> _Written:
         """The same entry with ``wall://`` replaced by the wall's address; refused in realm live."""
         entry = self.mapping()
-        walled = {key: value.removeprefix(_WALL) for key, value in entry.items() if str(value).startswith(_WALL)}
-        if walled and territory.realm is Realm.LIVE:
+        pages = {key: value.removeprefix(_WALL) for key, value in entry.items() if str(value).startswith(_WALL)}
+        mail = {key: mail_at(territory.wall) for key, value in entry.items() if value == _WALL_MAIL}
+        if (walled := {**pages, **mail}) and territory.realm is Realm.LIVE:
             raise self.refusal((min(walled),), f"{_WALL} exists only in realm exercise", "give the real address")
-        return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in walled.items()}})
+        return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in pages.items()}, **mail})
 
     def _with(self, fields: Mapping[str, Any], lines: Mapping[Path, int] | None = None) -> _Written:
         section, name = self.at

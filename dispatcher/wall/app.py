@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -18,10 +19,12 @@ from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
 from dispatcher.wall.doubles.waha import Waha
 from dispatcher.wall.doubles.webhook import Webhook
 from dispatcher.wall.faults import Fault, Faults
+from dispatcher.wall.mail import mail_server
 
 _DOUBLES = (Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip)
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +61,32 @@ def wall(state: Wall) -> web.Application:
 async def running_wall(
     host: str = "127.0.0.1", port: int = 0, titles: Mapping[str, str] | None = None
 ) -> AsyncIterator[Wall]:
-    """A listening wall; port 0 takes a free one. Raises `OSError` where the port is taken.
+    """A listening wall, which takes mail one port higher; port 0 takes free ones. Raises `OSError` where one is taken.
 
     ``titles`` names accounts (chat id, page id, token, hook, topic) as the public knows them; each gets its card at once.
     """
     state = Wall(Board(titles))
     runner = web.AppRunner(wall(state), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield Wall(state.board, state.faults, f"http://{host}:{runner.addresses[0][1]}")
-    finally:
-        await runner.cleanup()
+    pages, mail = _neighbours(host, port)
+    with pages, mail:
+        await runner.setup()
+        try:
+            await web.SockSite(runner, pages).start()
+            async with mail_server(state.board, state.faults, mail):
+                yield Wall(state.board, state.faults, f"http://{host}:{pages.getsockname()[1]}")
+        finally:
+            await runner.cleanup()
+
+
+def _neighbours(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Two listening sockets, the second one port above the first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(_TRIES if port == 0 else 1):
+        first = socket.create_server((host, port), family=family)
+        with suppress(OSError, OverflowError):
+            return first, socket.create_server((host, first.getsockname()[1] + 1), family=family)
+        first.close()
+    raise OSError(f"port {port + 1} of {host}, for mail, is taken")
 
 
 class _Control:

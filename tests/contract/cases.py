@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from typing import Any
 
 from contract.kit import Class, Kit
 from contract.provider import Behave, reply, says, sends
@@ -34,21 +35,22 @@ class Case:
     """One thing that a provider may do.
 
     ``status`` is what it answers, 0 where no complete answer comes. ``world`` is what stands in the way before any byte
-    can leave. ``wait`` bounds the time that the outcome has to demand, in seconds.
+    can leave; ``stays`` says that nothing leaves though the provider was reached. ``wait`` bounds the time that the outcome has to demand, in seconds.
     """
 
     name: str
     expected: Class
-    behave: Callable[[Kit], Behave]
+    behave: Callable[[Kit], Any]  # what its protocol's provider plays
     status: int = 0
     world: str = ""
+    stays: bool = False
     wait: tuple[float, float] | None = None
     total: float = LONG_SECONDS
 
     @property
     def leaves(self) -> bool:
         """Whether the request gets as far as the provider."""
-        return not self.world
+        return not (self.world or self.stays)
 
 
 def _good(kit: Kit) -> bytes:

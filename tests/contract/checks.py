@@ -14,6 +14,7 @@ import trustme
 from contract.cases import Case
 from contract.kit import CANARY, SECRET, Kit, channel, post
 from contract.provider import Provider, provider
+from contract.relay import relay
 
 from dispatcher.channels.base import Kind, Unsupported
 from dispatcher.channels.departure import departing
@@ -64,7 +65,8 @@ async def _scene(kit: Kit, case: Case) -> AsyncIterator[Provider]:
             bound.bind(("127.0.0.1", 0))
             yield Provider(f"http://127.0.0.1:{bound.getsockname()[1]}")
         return
-    async with provider(case.behave(kit), untrusted() if case.world == "tls" else None) as listening:
+    listen = relay if kit.speaks == "smtp" else provider
+    async with listen(case.behave(kit), untrusted() if case.world == "tls" else None) as listening:
         yield listening
 
 

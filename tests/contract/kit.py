@@ -34,6 +34,7 @@ class Kit:
     good: Any
     good_status: int = 200
     calls: bool = True  # whether there is a provider at all
+    speaks: str = "http"  # which table of cases it meets
     deviations: Mapping[str, Class] = field(default_factory=dict)
 
 

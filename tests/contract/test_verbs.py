@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from contract.kit import CANARY, CODE, SECRET_VARIABLE, TOKEN, TOKEN_VARIABLE, channel, kind_of, kit_of, names_of, post
+from contract.kits.email import email
 from contract.kits.sms import VARIANTS, sms
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
@@ -17,6 +18,7 @@ from dispatcher.model.channel import Power
 from dispatcher.model.delivery import Outcome, Result
 from dispatcher.wall.app import Wall, running_wall
 from dispatcher.wall.board import Shown
+from dispatcher.wall.mail import mail_at
 
 PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
 # The wall's Graph double reads the page out of the token.
@@ -27,6 +29,7 @@ AT_THE_WALL = {
     "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
     "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
+    "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
     **{f"sms/{via}": lambda url, via=via: sms(via, f"{url}/{via}") for via in VARIANTS},
 }
 FIRST, SECOND = f"Zuerst gesagt. {CODE}", f"Richtigstellung: anders. {CODE}"
