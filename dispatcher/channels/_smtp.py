@@ -131,10 +131,17 @@ async def _log_in(client: aiosmtplib.SMTP, relay: Relay) -> None:
         await client.ehlo()
         if relay.tls is Tls.STARTTLS:
             await _encrypt(client)
-        if relay.username:
-            if not client.supported_auth_methods:
-                raise _Unmet(_lacking(Reason.AUTH, "offers no way to log in"))
-            await client.login(relay.username, relay.password)
+    if relay.username:
+        await _authenticate(client, relay)
+
+
+async def _authenticate(client: aiosmtplib.SMTP, relay: Relay) -> None:
+    """By one method: servers let whoever is refused wait, and another method would say the same after that wait."""
+    methods = {"plain": client.auth_plain, "login": client.auth_login, "cram-md5": client.auth_crammd5}
+    offered = [method for name, method in methods.items() if name in client.server_auth_methods]
+    if not offered:
+        raise _Unmet(_lacking(Reason.AUTH, "offers no way to log in"))
+    await offered[0](relay.username, relay.password)
 
 
 async def _encrypt(client: aiosmtplib.SMTP) -> None:

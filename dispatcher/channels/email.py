@@ -154,6 +154,7 @@ def write(settings: Settings, post: Post) -> Letter:
     """The letter: same id, same date and same words in every attempt."""
     domain = settings.sender.partition("@")[2]
     letter = EmailMessage(policy=SMTP)
+    letter.set_content(post.text.body, cte="quoted-printable")  # no relay needs to know 8BITMIME for that
     letter["From"] = Address(settings.sender_name, addr_spec=settings.sender)
     letter["To"] = "undisclosed-recipients:;"
     letter["Subject"] = " ".join(post.text.headline.split())
@@ -163,7 +164,6 @@ def write(settings: Settings, post: Post) -> Letter:
     letter["Content-Language"] = ", ".join(post.text.languages)
     if post.severity in _URGENT and not post.purpose.ends:
         letter["Importance"] = "high"
-    letter.set_content(post.text.body, cte="quoted-printable")  # no relay needs to know 8BITMIME for that
     return Letter(settings.bounces or settings.sender, letter["Message-ID"], letter.as_bytes())
 
 
