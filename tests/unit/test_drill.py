@@ -29,6 +29,7 @@ from dispatcher.plan.phrases import EXERCISE
 from dispatcher.reload import Connector
 from dispatcher.settings import Loaded, load
 from dispatcher.wall.app import running_wall
+from dispatcher.wall.mail import mail_at
 
 LIVE = "live-secret"
 
@@ -53,6 +54,8 @@ ENTRY = st.one_of(
                             "base_url": h, **s}, SECRET, HOST),
     st.builds(lambda s: {"kind": "sms", "via": "twilio", "account": "AC12345678", "sender": "LEITSTELLE",
                          "recipients_file": f"{LIVE}-4", **s}, SECRET),
+    st.builds(lambda s: {"kind": "email", "relays": ["mail.live.example"], "ca_file": f"{LIVE}-5", "username": "live",
+                         "sender": "a@live.example", "recipients_file": f"{LIVE}-6", **s}, SECRET),
     st.just({"kind": "whatsapp_channel"}),
     st.builds(lambda size: {"kind": "by_hand", "limit": size}, st.integers(600, 5_000)),
 )  # fmt: skip
@@ -105,11 +108,13 @@ class Drill:
             outcomes = self.runner.run(_spoken(loaded, self.http, _words(loaded, purpose)))
 
         bases = {setting.base for _, setting in loaded.channels.values()}
-        assert all(base == "" or base.startswith(f"{self.wall}/") for base in bases)
+        mail = f"smtp://{mail_at(self.wall)}"
+        assert all(base in ("", mail) or base.startswith(f"{self.wall}/") for base in bases)
         assert (_OPENED, loaded.broker, loaded.deployment.realm) == ([], None, Realm.EXERCISE)
         assert all(secret == "" or secret.startswith("whsec_") for secret in secrets)
         assert all(address.startswith(f"{self.wall}/") for address in self.http.asked)
-        assert len(self.http.asked) == sum(outcome.result is not Result.BY_HAND for outcome in outcomes)
+        letters = sum(kind == "email" for kind, _ in loaded.channels.values())
+        assert len(self.http.asked) + letters == sum(outcome.result is not Result.BY_HAND for outcome in outcomes)
 
 
 def _words(loaded: Loaded, purpose: Purpose) -> Alert:
