@@ -39,9 +39,11 @@ async def mail_server(board: Board, faults: Faults, listening: socket.socket) ->
         assert task is not None
         sessions.add(task)
         task.add_done_callback(sessions.discard)
-        with suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
-            await _Session(board, faults, reader, writer).run()
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
+                await _Session(board, faults, reader, writer).run()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, sock=listening, limit=_LARGEST_LETTER)
     try:

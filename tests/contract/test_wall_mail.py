@@ -32,11 +32,11 @@ async def wall() -> AsyncIterator[Wall]:
 @pytest_asyncio.fixture
 async def mailing(wall: Wall) -> AsyncIterator[Channel]:
     """A list whose relay is the wall."""
-    async with http_client() as http:
-        async with channel(
-            "email", email(f"//{mail_at(wall.url)}", tls="none", recipients=["a@x.example"]), http
-        ) as opened:
-            yield opened
+    async with (
+        http_client() as http,
+        channel("email", email(f"//{mail_at(wall.url)}", tls="none", recipients=["a@x.example"]), http) as opened,
+    ):
+        yield opened
 
 
 @pytest.mark.parametrize(
