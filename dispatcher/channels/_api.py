@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from dispatcher.channels.http import Answer, ChannelError, Http, Request
+from dispatcher.channels.http import Answer, ChannelError, Http, Request, bounded
 from dispatcher.model.delivery import Outcome, Reason, Result
-from dispatcher.telemetry import redact
+from dispatcher.telemetry import keep_secret, redact
 
 Judge = Callable[[Answer], Outcome]
 _LONGEST_DETAIL = 300
@@ -43,21 +44,24 @@ def _sound(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A provider's JSON API: where it is and who we are there."""
+    """A provider's API: where it is, who we are there, and how it wants data, as JSON or as a form's fields."""
 
     http: Http
     base: str
     headers: Mapping[str, str]
+    encode: Callable[[str, str, Any, Mapping[str, str]], Request] = Request.json
 
     async def create(self, path: str, data: Any, judge: Judge, headers: Mapping[str, str] | None = None) -> Outcome:
         """POST something that would stand there twice if it were sent twice."""
-        request = Request.json("POST", self.base + path, data, {**self.headers, **(headers or {})})
+        request = self.encode("POST", self.base + path, data, {**self.headers, **(headers or {})})
         return await settle(self.http, request, judge)
 
-    async def repeat(self, method: str, path: str, judge: Judge, data: Any = None) -> Outcome:
+    async def repeat(
+        self, method: str, path: str, judge: Judge, data: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Outcome:
         """Ask for something that does no harm when it is done twice: read, replace, delete."""
-        url = self.base + path
-        request = Request(method, url, self.headers) if data is None else Request.json(method, url, data, self.headers)
+        url, headers = self.base + path, {**self.headers, **(headers or {})}
+        request = Request(method, url, headers) if data is None else self.encode(method, url, data, headers)
         return await settle(self.http, request, judge, repeatable=True)
 
 
@@ -75,9 +79,23 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def in_url(secret: str) -> str:
+    """``secret`` for a provider that wants it in the URL: kept out of every log in this form as well."""
+    encoded = quote(secret, safe=":")
+    keep_secret(encoded)
+    return encoded
+
+
 def bearer(token: str) -> dict[str, str]:
     """The header of RFC 6750, or none without a token."""
     return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def until(value: str) -> timedelta | None:
+    """Time until a moment given in Unix seconds, as headers name the end of a limit; None where it is garbage."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 11):
+        return None
+    return bounded(datetime.fromtimestamp(int(value), UTC) - datetime.now(UTC))
 
 
 def undocumented(answer: Answer) -> Outcome:

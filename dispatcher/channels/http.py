@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import hdrs
@@ -44,6 +45,12 @@ class Request:
         """A request with a JSON body."""
         body = json.dumps(data, ensure_ascii=False).encode()
         return Request(method, url, {"Content-Type": "application/json", **(headers or {})}, body)
+
+    @staticmethod
+    def form(method: str, url: str, data: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+        """A request with the fields of a form."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request(method, url, {**kind, **(headers or {})}, urlencode(data).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import regex
 
 from dispatcher.model.cap import Realm, RegionId
 from dispatcher.model.gsm import segments
+from dispatcher.model.length import emoji_by_bytes, weighted
 
 ChannelId = NewType("ChannelId", str)
 
@@ -57,26 +58,42 @@ class Unit(StrEnum):
     GRAPHEMES = "graphemes"
     BYTES = "bytes"
     SEGMENTS = "segments"  # SMS, one after another
+    EMOJI_BYTES = "characters, emoji by their bytes"
+    WEIGHTED = "weighted characters"
 
 
 @dataclass(frozen=True, slots=True)
 class TextLimit:
-    """The longest text a channel takes, in its own unit; ``url_length`` is what every link counts where that is fixed."""
+    """The longest text a channel takes, in its own unit.
+
+    ``url_length`` is what every link counts where that is fixed. ``escaped`` are the signs that leave with a mark before
+    them, which counts as well. ``most_bytes`` of UTF-8 are a second limit, so whichever is nearer is what is measured.
+    """
 
     unit: Unit
     size: int
     url_length: int | None = None
+    escaped: frozenset[str] = frozenset()
+    most_bytes: int | None = None
 
     def measure(self, text: str) -> int:
         """Length of ``text`` in this limit's unit."""
         if self.url_length is not None:
             text = _URL.sub("x" * self.url_length, text)
+        length = self._length(text) + sum(sign in self.escaped for sign in text if self.escaped)
+        return max(length, -(-len(text.encode()) * self.size // self.most_bytes)) if self.most_bytes else length
+
+    def _length(self, text: str) -> int:
         if self.unit is Unit.SEGMENTS:
             return segments(text)
         if self.unit is Unit.BYTES:
             return len(text.encode())
         if self.unit is Unit.UTF16:
             return len(text.encode("utf-16-le")) // 2
+        if self.unit is Unit.EMOJI_BYTES:
+            return emoji_by_bytes(text)
+        if self.unit is Unit.WEIGHTED:
+            return weighted(text)
         if self.unit is Unit.GRAPHEMES:
             return sum(1 for _ in _GRAPHEME.finditer(text))
         return len(text)

@@ -12,16 +12,24 @@ from pydantic import ValidationError
 
 from dispatcher.wall import page
 from dispatcher.wall.board import Board
+from dispatcher.wall.doubles.bluesky import Bluesky
+from dispatcher.wall.doubles.container import Instagram, Threads
 from dispatcher.wall.doubles.graph import Graph
+from dispatcher.wall.doubles.linkedin import LinkedIn
 from dispatcher.wall.doubles.mastodon import Mastodon
 from dispatcher.wall.doubles.ntfy import Ntfy
 from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
+from dispatcher.wall.doubles.telegram import Telegram
 from dispatcher.wall.doubles.waha import Waha
 from dispatcher.wall.doubles.webhook import Webhook
+from dispatcher.wall.doubles.x import X
 from dispatcher.wall.faults import Fault, Faults
 from dispatcher.wall.mail import mail_server
 
-_DOUBLES = (Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip)
+_DOUBLES = (
+    Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
+    Threads, X,
+)  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0
 _TRIES = 20

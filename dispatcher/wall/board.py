@@ -25,6 +25,12 @@ class Service(StrEnum):
     NTFY = "ntfy"
     SMS = "sms"
     EMAIL = "email"
+    LINKEDIN = "linkedin"
+    BLUESKY = "bluesky"
+    TELEGRAM = "telegram"
+    INSTAGRAM = "instagram"
+    THREADS = "threads"
+    X = "x"
 
 
 def now_ms() -> int:
@@ -74,6 +80,10 @@ class Board:
     def find(self, account: str, id_: str) -> Shown | None:
         """The visible post of that id."""
         return next((post for post in self.of(account) if post.id == id_), None)
+
+    def owner(self, id_: str) -> str:
+        """The account whose post that is or was, else an empty text."""
+        return next((post.account for post in self._posts if post.id == id_), "")
 
     def by_key(self, account: str, key: str) -> Shown | None:
         """The visible post that was sent with that idempotency key."""

@@ -26,7 +26,7 @@ SERVER_DOUBT: Class = (Result.IN_DOUBT, Reason.SERVER_ERROR)
 NOT_TAKEN: Class = (Result.TEMPORARY, Reason.SERVER_ERROR)
 NO_ANSWER: Class = (Result.IN_DOUBT, Reason.TIMEOUT)
 
-SHORT_SECONDS, LONG_SECONDS = 0.25, 5.0
+SHORT_SECONDS, LONG_SECONDS = 0.4, 5.0
 _LOGIN_PAGE = b"<!doctype html><title>Login</title><form><input type=password></form>"
 
 
@@ -58,7 +58,7 @@ def _good(kit: Kit) -> bytes:
 
 
 def _proper(status: int | None = None) -> Callable[[Kit], Behave]:
-    return lambda kit: says(status or kit.good_status, kit.good)
+    return lambda kit: says(status or kit.good_status, kit.good, kit.headers)
 
 
 def _bytes(answer: bytes) -> Callable[[Kit], Behave]:
@@ -94,7 +94,7 @@ async def _endless_headers(_request: bytes, writer: asyncio.StreamWriter) -> Non
 
 def _reset_after(kit: Kit) -> Behave:
     async def behave(_request: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(reply(kit.good_status, _good(kit)[:5], length=len(_good(kit))))
+        writer.write(reply(kit.good_status, _good(kit)[:5], kit.headers, length=len(_good(kit))))
         await writer.drain()
         await asyncio.sleep(0.02)
         writer.transport.abort()
@@ -104,7 +104,7 @@ def _reset_after(kit: Kit) -> Behave:
 
 def _drip(kit: Kit) -> Behave:
     async def behave(_request: bytes, writer: asyncio.StreamWriter) -> None:
-        for byte in reply(kit.good_status, _good(kit)):
+        for byte in reply(kit.good_status, _good(kit), kit.headers):
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0.02)
@@ -113,11 +113,11 @@ def _drip(kit: Kit) -> Behave:
 
 
 def _half(kit: Kit) -> Behave:
-    return sends(reply(kit.good_status, _good(kit)[:8], length=len(_good(kit))))
+    return sends(reply(kit.good_status, _good(kit)[:8], kit.headers, length=len(_good(kit))))
 
 
 def _oversized(kit: Kit) -> Behave:
-    return sends(reply(kit.good_status, _good(kit).ljust(2 * 1024 * 1024)))
+    return sends(reply(kit.good_status, _good(kit).ljust(2 * 1024 * 1024), kit.headers))
 
 
 def _html(status: int) -> bytes:

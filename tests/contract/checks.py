@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 import aiohttp
 import trustme
 from contract.cases import Case
 from contract.kit import CANARY, SECRET, Kit, channel, post
-from contract.provider import Provider, provider
+from contract.provider import Provider, in_turn, provider, says
 from contract.relay import relay
 
 from dispatcher.channels.base import Kind, Unsupported
@@ -43,10 +44,10 @@ class NoNames(aiohttp.abc.AbstractResolver):
         """Nothing is open."""
 
 
-async def run(kind: str | Kind, kit: Kit, case: Case) -> Seen:
-    """Send one post by ``kind`` while the provider does what ``case`` says."""
+async def run(kind: str | Kind, kit: Kit, case: Case, step: int | None = None) -> Seen:
+    """Send one post by ``kind`` while the provider does what ``case`` says: in its posting request, or at a ``step`` before."""
     resolver = NoNames() if case.world == "dns" else None
-    async with _scene(kit, case) as scene, http_client(total=case.total, resolver=resolver) as http:
+    async with _scene(kit, case, step) as scene, http_client(total=case.total, resolver=resolver) as http:
         url = "http://provider.invalid" if case.world == "dns" else scene.url
         async with channel(kind, kit.settings(url), http) as opened:
             outcome, error = None, None
@@ -55,19 +56,31 @@ async def run(kind: str | Kind, kit: Kit, case: Case) -> Seen:
                     outcome = await opened.send(post())
                 except Exception as raised:  # noqa: BLE001 - whatever is raised is a finding
                     error = raised
-            return Seen(outcome, error, departure.left, len(scene.requests))
+            return Seen(outcome, error, departure.left, _asked(scene))
+
+
+def _asked(scene: Provider) -> int:
+    """How many requests came, a read that the HTTP library asked once more counted once."""
+    heads = [request.partition(b"\r\n")[0] for request in scene.requests]
+    again = sum(head == before and head.startswith(b"GET ") for before, head in pairwise(heads))
+    return len(heads) - again
 
 
 @asynccontextmanager
-async def _scene(kit: Kit, case: Case) -> AsyncIterator[Provider]:
+async def _scene(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provider]:
     if case.world == "refused":
         with socket.socket() as bound:  # bound but not listening: refused for sure, and nobody else's
             bound.bind(("127.0.0.1", 0))
             yield Provider(f"http://127.0.0.1:{bound.getsockname()[1]}")
         return
-    listen = relay if kit.speaks == "smtp" else provider
-    async with listen(case.behave(kit), untrusted() if case.world == "tls" else None) as listening:
-        yield listening
+    tls = untrusted() if case.world == "tls" else None
+    if kit.speaks == "smtp":
+        listening = relay(case.behave(kit), tls)
+    else:  # a read whose connection was cut is asked once more by the HTTP library, so there are two turns for it
+        before = (says(*answer) for answer in kit.before[:step])
+        listening = provider(in_turn(*before, *[case.behave(kit)] * 2), tls)
+    async with listening as scene:
+        yield scene
 
 
 def untrusted() -> ssl.SSLContext:
@@ -96,10 +109,18 @@ def names_what_it_accepted(_kit: Kit, _case: Case, seen: Seen) -> None:
         assert seen.outcome.provider_id
 
 
-def leaves_once_or_not_at_all(_kit: Kit, case: Case, seen: Seen) -> None:
-    """The departure is noted as it was, and one send is one request: no redirect is followed, nothing is repeated."""
+def leaves_once_or_not_at_all(kit: Kit, case: Case, seen: Seen) -> None:
+    """The departure is noted as it was, and one send posts once: no redirect is followed, nothing is repeated."""
     assert seen.left is case.leaves
-    assert seen.requests == int(case.leaves)
+    assert seen.requests == (len(kit.before) + 1 if case.leaves else 0)
+
+
+def posts_nothing_before_its_time(case: Case, step: int, seen: Seen) -> None:
+    """What goes wrong before the posting request leaves no doubt: nothing was posted, and no request came after."""
+    assert seen.error is None, f"raised {type(seen.error).__name__}"
+    assert isinstance(seen.outcome, Outcome)
+    assert seen.outcome.result in (Result.TEMPORARY, Result.PERMANENT)
+    assert seen.requests == (step + 1 if case.leaves else 0)
 
 
 def waits_as_told(_kit: Kit, case: Case, seen: Seen) -> None:

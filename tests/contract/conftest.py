@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from contract.kit import CANARY, SECRET, SECRET_VARIABLE, TOKEN_VARIABLE
+from contract.kit import CANARY, KEYS, KEYS_VARIABLE, SECRET, SECRET_VARIABLE, TOKEN_VARIABLE
 
 _MARK = "contract"
 
@@ -12,6 +12,7 @@ _MARK = "contract"
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, CANARY)
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    monkeypatch.setenv(KEYS_VARIABLE, KEYS)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,8 @@ from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, IncidentId, Reason, Result
 
 CANARY = "canary0sings0where0no0secret0may0be"
-TOKEN_VARIABLE, SECRET_VARIABLE = "CONTRACT_TOKEN", "CONTRACT_SECRET"
+TOKEN_VARIABLE, SECRET_VARIABLE, KEYS_VARIABLE = "CONTRACT_TOKEN", "CONTRACT_SECRET", "CONTRACT_KEYS"
+KEYS = " ".join(f"{name}-{CANARY}" for name in ("key", "key-secret", "token", "token-secret"))
 SECRET = "whsec_" + base64.b64encode(CANARY.encode()).decode()
 TOKEN = {"token_env": TOKEN_VARIABLE}
 CODE = "K7Q-42"
@@ -28,11 +29,17 @@ Class = tuple[Result, Reason | None]
 
 @dataclass(frozen=True)
 class Kit:
-    """``settings(base)`` points the kind at a provider; ``deviations`` are documented classes by name of case."""
+    """``settings(base)`` points the kind at a provider; ``deviations`` are documented classes by name of case.
+
+    ``good`` and ``headers`` answer the request that posts; ``before`` answers, in order, those that come before it and
+    post nothing.
+    """
 
     settings: Callable[[str], dict[str, Any]]
     good: Any
     good_status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[tuple[int, Any]] = ()  # status and JSON
     calls: bool = True  # whether there is a provider at all
     speaks: str = "http"  # which table of cases it meets
     deviations: Mapping[str, Class] = field(default_factory=dict)

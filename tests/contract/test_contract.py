@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from contract.cases import CASES, Case
-from contract.checks import CHECKS, run
+from contract.cases import CASES, UNPROVED, Case
+from contract.checks import CHECKS, keeps_the_secret, posts_nothing_before_its_time, run
 from contract.kit import CANARY, SECRET, kit_of, names_of
 from contract.smtp_cases import SMTP_CASES
 
@@ -16,6 +16,7 @@ from dispatcher.model.delivery import Outcome
 TABLES = {"http": CASES, "smtp": SMTP_CASES}
 CALLING = [name for kind in kinds() for name in names_of(kind) if kit_of(name).calls]
 MEETINGS = [(kind, case) for kind in CALLING for case in TABLES[kit_of(kind).speaks]]
+STEPS = [(kind, step) for kind in CALLING for step in range(len(kit_of(kind).before))]
 
 
 @pytest.mark.parametrize(("kind", "case"), MEETINGS, ids=[f"{kind}-{c.name.replace(' ', '-')}" for kind, c in MEETINGS])
@@ -38,6 +39,17 @@ async def test_every_answer_lands_in_its_class(
     printed = "".join(capfd.readouterr()) + caplog.text
     assert CANARY not in printed
     assert SECRET not in printed
+
+
+@pytest.mark.parametrize(("kind", "step"), STEPS)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not 200 <= case.status < 300 or case.expected == UNPROVED], ids=lambda c: c.name
+)
+async def test_what_fails_before_the_post_is_never_in_doubt(kind: str, step: int, case: Case) -> None:
+    """A kind that takes several requests has posted nothing until the last one, and knows it."""
+    seen = await run(kind, kit_of(kind), case, step)
+    posts_nothing_before_its_time(case, step, seen)
+    keeps_the_secret(kit_of(kind), case, seen)
 
 
 def test_no_kind_and_no_case_is_left_out(request: pytest.FixtureRequest) -> None:

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from contract.kit import SECRET, channel, kit_of, post
-from contract.provider import Behave, Provider, in_turn, provider, says, sends
+from contract.asking import ask
+from contract.kit import SECRET, kit_of, post
+from contract.provider import Behave, in_turn, says, sends
 
-from dispatcher.channels.http import http_client
 from dispatcher.channels.webhook import signature, signing_key
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Severity
-from dispatcher.model.delivery import Outcome, Reason, Result
+from dispatcher.model.delivery import Reason, Result
 
 PERMANENT, TEMPORARY, IN_DOUBT = Result.PERMANENT, Result.TEMPORARY, Result.IN_DOUBT
-
-
-async def _ask(kind: str, behave: Behave, verb: str = "send", **changes: Any) -> tuple[Outcome, Provider]:
-    """One verb of ``kind`` while its provider behaves so."""
-    asked = () if verb == "probe" else (post(**changes),)
-    async with AsyncExitStack() as stack:
-        heard = await stack.enter_async_context(provider(behave))
-        http = await stack.enter_async_context(http_client(total=5))
-        opened = await stack.enter_async_context(channel(kind, kit_of(kind).settings(heard.url), http))
-        return await getattr(opened, verb)(*asked), heard
 
 
 def _graph(code: int, **more: Any) -> dict[str, Any]:
@@ -55,7 +44,7 @@ def _graph(code: int, **more: Any) -> dict[str, Any]:
 )
 async def test_facebook_is_judged_by_its_own_code(status: int, error: Any, result: Result, reason: Reason) -> None:
     """The error code decides, whatever HTTP status it came with, and the trace for Meta's support is kept."""
-    outcome, _ = await _ask("facebook_page", says(status, error))
+    outcome, _ = await ask("facebook_page", says(status, error))
     assert (outcome.result, outcome.reason) == (result, reason)
     assert outcome.provider_id == ""
     if "message" in error["error"]:
@@ -74,13 +63,13 @@ async def test_facebook_is_judged_by_its_own_code(status: int, error: Any, resul
 async def test_facebook_names_its_wait_in_minutes(usage: Any, wait: int | None) -> None:
     """The longest wait of the usage header is kept, at most a day, and nonsense is no wait at all."""
     behave = says(400, _graph(32), {"X-Business-Use-Case-Usage": json.dumps(usage)})
-    outcome, _ = await _ask("facebook_page", behave)
+    outcome, _ = await ask("facebook_page", behave)
     assert outcome.retry_after == (None if wait is None else timedelta(minutes=wait))
 
 
 async def test_facebook_probe_knows_whose_token_it_is() -> None:
     """A token of another page is found before an alert needs it."""
-    outcome, _ = await _ask("facebook_page", says(200, {"id": "2", "name": "other"}), "probe")
+    outcome, _ = await ask("facebook_page", says(200, {"id": "2", "name": "other"}), "probe")
     assert (outcome.result, outcome.reason) == (PERMANENT, Reason.AUTH)
 
 
@@ -94,7 +83,7 @@ async def test_facebook_probe_knows_whose_token_it_is() -> None:
 )
 async def test_mastodon_tells_one_422_from_another(status: int, error: str, result: Result, reason: Reason) -> None:
     """Too long, not yet ready and refused are three things."""
-    outcome, _ = await _ask("mastodon", says(status, {"error": error}))
+    outcome, _ = await ask("mastodon", says(status, {"error": error}))
     assert (outcome.result, outcome.reason) == (result, reason)
 
 
@@ -111,20 +100,20 @@ async def test_mastodon_tells_one_422_from_another(status: int, error: str, resu
 )
 async def test_mastodon_says_when_its_limit_ends(reset: str, least: int, most: int) -> None:
     """The reset is a time stamp; where it is none, Retry-After counts."""
-    outcome, _ = await _ask("mastodon", says(429, {}, {"X-RateLimit-Reset": reset, "Retry-After": "9"}))
+    outcome, _ = await ask("mastodon", says(429, {}, {"X-RateLimit-Reset": reset, "Retry-After": "9"}))
     assert timedelta(seconds=least) <= outcome.retry_after <= timedelta(seconds=most)
 
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_mastodon_deleting_what_is_gone_is_done(status: int) -> None:
     """A status that is not there any more counts as deleted."""
-    outcome, _ = await _ask("mastodon", says(status, {"error": "Record not found"}), "delete", target="1")
+    outcome, _ = await ask("mastodon", says(status, {"error": "Record not found"}), "delete", target="1")
     assert outcome.result is Result.ACCEPTED
 
 
 async def test_mastodon_posts_in_public_with_language_and_key() -> None:
     """The status says its language and its idempotency key and is visible to everyone."""
-    _, heard = await _ask("mastodon", says(200, kit_of("mastodon").good))
+    _, heard = await ask("mastodon", says(200, kit_of("mastodon").good))
     assert heard.body()["visibility"] == "public"
     assert heard.body()["language"] == "de"
     assert f"Idempotency-Key: {post().key}" in heard.head()
@@ -137,8 +126,8 @@ async def test_mastodon_posts_in_public_with_language_and_key() -> None:
 async def test_waha_session_decides_whether_waiting_helps(state: str, result: Result, reason: Reason) -> None:
     """A starting session is worth another try, any other state needs a person; sending and probing agree."""
     refused = says(422, {"error": "Session status is not as expected", "status": state, "expected": ["WORKING"]})
-    sent, _ = await _ask("whatsapp_channel", refused)
-    probed, _ = await _ask("whatsapp_channel", says(200, {"name": "default", "status": state}), "probe")
+    sent, _ = await ask("whatsapp_channel", refused)
+    probed, _ = await ask("whatsapp_channel", says(200, {"name": "default", "status": state}), "probe")
     assert (sent.result, sent.reason) == (probed.result, probed.reason) == (result, reason)
     assert state in sent.detail
 
@@ -147,7 +136,7 @@ async def test_waha_session_decides_whether_waiting_helps(state: str, result: Re
 async def test_waha_is_not_believed_when_the_post_is_still_there(wrap: Any) -> None:
     """A deletion that WAHA reports but did not do is handed to a person."""
     behave = in_turn(says(200, {"status": "PENDING"}), says(200, [wrap({"id": "true_1_A", "body": "still here"})]))
-    outcome, heard = await _ask("whatsapp_channel", behave, "delete", target="true_1_A")
+    outcome, heard = await ask("whatsapp_channel", behave, "delete", target="true_1_A")
     assert (outcome.result, outcome.reason) == (PERMANENT, Reason.REJECTED)
     assert "by hand" in outcome.detail
     assert len(heard.requests) == 2
@@ -155,7 +144,7 @@ async def test_waha_is_not_believed_when_the_post_is_still_there(wrap: Any) -> N
 
 async def test_waha_paths_keep_their_encoding() -> None:
     """The @ of a chat leaves as %40, as WAHA wants it."""
-    _, heard = await _ask("whatsapp_channel", says(200, []), "find")
+    _, heard = await ask("whatsapp_channel", says(200, []), "find")
     assert "/chats/120363000000000001%40newsletter/messages?" in heard.head()
 
 
@@ -173,7 +162,7 @@ async def test_ntfy_daily_limits_are_for_people(
     status: int, code: int, result: Result, reason: Reason, wait: int | None
 ) -> None:
     """A limit that ends at midnight is not waited for; the ordinary one is, for a few seconds."""
-    outcome, _ = await _ask("ntfy", says(status, {"code": code, "http": status, "error": "limit reached"}))
+    outcome, _ = await ask("ntfy", says(status, {"code": code, "http": status, "error": "limit reached"}))
     assert (outcome.result, outcome.reason) == (result, reason)
     assert outcome.retry_after == (None if wait is None else timedelta(seconds=wait))
 
@@ -190,7 +179,7 @@ async def test_ntfy_daily_limits_are_for_people(
 )
 async def test_ntfy_rings_by_severity(purpose: Purpose, severity: Severity, priority: int) -> None:
     """A page and an extreme alert ring through a phone's silence; the headline stands once, as the title."""
-    _, heard = await _ask("ntfy", says(200, kit_of("ntfy").good), purpose=purpose, severity=severity)
+    _, heard = await ask("ntfy", says(200, kit_of("ntfy").good), purpose=purpose, severity=severity)
     message = heard.body()
     assert message["priority"] == priority
     assert message["title"] == "Polizeieinsatz in Leer"
@@ -205,7 +194,7 @@ async def test_ntfy_poll_reads_line_by_line() -> None:
     other = json.dumps({"event": "message_clear", "id": "m0", "message": f"text {post().code}"}).encode()
     body = b"\n".join([b'{"event": "open"}', b"nonsense", other, ours, b""])
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    outcome, _ = await _ask("ntfy", sends(answer), "find")
+    outcome, _ = await ask("ntfy", sends(answer), "find")
     assert (outcome.result, outcome.provider_id) == (Result.VISIBLE, "m1")
 
 
@@ -237,7 +226,7 @@ def test_a_secret_that_is_none_is_refused_without_repeating_it(secret: str) -> N
 )
 async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Purpose, type_: str) -> None:
     """The signature fits the very bytes that left, and the event says what happened to which post."""
-    _, heard = await _ask("webhook", says(202, {}), verb, purpose=purpose, target="first" if verb != "send" else "")
+    _, heard = await ask("webhook", says(202, {}), verb, purpose=purpose, target="first" if verb != "send" else "")
     headers = dict(line.split(": ", 1) for line in heard.head().split("\r\n")[1:])
     body = heard.requests[-1].partition(b"\r\n\r\n")[2]
     signed = signature(signing_key(SECRET), headers["webhook-id"], int(headers["webhook-timestamp"]), body)
@@ -251,6 +240,12 @@ async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Pur
 @pytest.mark.parametrize(
     ("kind", "verb"),
     [
+        ("linkedin_page", "find"), ("linkedin_page", "probe"), ("linkedin_page", "edit"), ("linkedin_page", "delete"),
+        ("bluesky", "find"), ("bluesky", "probe"), ("bluesky", "delete"),
+        ("telegram", "probe"), ("telegram", "edit"), ("telegram", "delete"),
+        ("instagram", "find"), ("instagram", "probe"), ("instagram", "delete"),
+        ("threads", "find"), ("threads", "probe"), ("threads", "delete"),
+        ("x", "find"), ("x", "probe"), ("x", "delete"),
         ("whatsapp_channel", "find"), ("facebook_page", "find"), ("mastodon", "find"),
         ("whatsapp_channel", "probe"), ("facebook_page", "probe"), ("mastodon", "probe"), ("ntfy", "probe"),
         ("facebook_page", "edit"), ("mastodon", "edit"), ("ntfy", "edit"),
@@ -260,5 +255,5 @@ async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Pur
 @pytest.mark.parametrize("behave", [says(500, {}), sends(b"")], ids=["500", "closed"])
 async def test_what_may_be_done_twice_is_never_in_doubt(kind: str, verb: str, behave: Behave) -> None:
     """Reading, replacing and deleting do no harm twice, so whatever is unclear is only tried again."""
-    outcome, _ = await _ask(kind, behave, verb, target="1")
+    outcome, _ = await ask(kind, behave, verb, target="1")
     assert outcome.result is Result.TEMPORARY

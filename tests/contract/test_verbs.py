@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from contract.kit import CANARY, CODE, SECRET_VARIABLE, TOKEN, TOKEN_VARIABLE, channel, kind_of, kit_of, names_of, post
+from contract.kit import (
+    CANARY,
+    CODE,
+    KEYS_VARIABLE,
+    SECRET_VARIABLE,
+    TOKEN,
+    TOKEN_VARIABLE,
+    channel,
+    kind_of,
+    kit_of,
+    names_of,
+    post,
+)  # fmt: skip
 from contract.kits.email import email
 from contract.kits.sms import VARIANTS, sms
 
@@ -25,8 +37,19 @@ PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
 PAGE_TOKEN = f"{CANARY}-{PAGE}"
 AT_THE_WALL = {
     "whatsapp_channel": lambda url: {"via": "waha", "base_url": f"{url}/waha", "chat_id": CHAT, "credential": TOKEN},
+    "bluesky": lambda url: {"base_url": f"{url}/bluesky", "identifier": "polizei.example", "credential": TOKEN},
     "facebook_page": lambda url: {"base_url": f"{url}/graph", "page_id": PAGE, "credential": TOKEN},
+    "linkedin_page": lambda url: {"base_url": f"{url}/linkedin", "organization_id": "123456", "credential": TOKEN},
     "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
+    "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
+    "instagram": lambda url: {
+        "base_url": f"{url}/instagram",
+        "user_id": "17841400000000001",
+        "image_url": f"{url}/card.jpg",
+        "credential": TOKEN,
+    },
+    "threads": lambda url: {"base_url": f"{url}/threads", "credential": TOKEN},
+    "x": lambda url: {"base_url": f"{url}/x", "credential": {"token_env": KEYS_VARIABLE}},
     "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),

@@ -76,3 +76,67 @@ def test_a_channel_serves_its_regions() -> None:
     assert channel("whatsapp", "leer").serves(leer | emden)
     assert not channel("whatsapp", "leer").serves(emden)
     assert not channel("whatsapp", "leer").serves(frozenset())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Übung", 5),
+        ("🚨", 4),
+        (FAMILY, 18),
+        ("☎", 3),
+        ("☎️", 6),
+        ("🇩🇪", 8),
+        ("3", 1),
+        ("漢字", 2),
+        ("e\N{COMBINING ACUTE ACCENT}", 2),
+    ],
+)
+def test_emoji_count_their_bytes(text: str, expected: int) -> None:
+    """Letters of any script are one each; every sign of an emoji counts its bytes."""
+    assert TextLimit(Unit.EMOJI_BYTES, 1).measure(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # The first ten are vectors of github.com/twitter/twitter-text, conformance/validate.yml (Apache-2.0).
+        ("Hi http://test.co", 26),
+        ("https://www.twitter.com/aloha " * 10, 240),
+        ("Test https://test.com test https://test.com test.com test", 86),
+        ("故人西辞黄鹤楼，", 16),
+        ("the故人", 7),
+        ("H🐱☺👨‍👩‍👧‍👦", 7),
+        ("😷👾😡🔥💩", 10),
+        ("🙋🏽👨‍🎤", 4),
+        ("A\N{COMBINING ACUTE ACCENT}", 1),
+        ("randomurl" * 7 + "s.com", 68),
+        ("‘”–\N{ZERO WIDTH SPACE}", 4),
+        ("…•€→", 8),
+        ("طوارئ Тревога", 13),
+        ("1️⃣🇩🇪", 4),
+        ("(https://polizei.example/a?b=1).", 26),
+        ("z. B. 10.30 Uhr", 15),
+        ("https://" + "ä" * 200 + ".de", 211),
+    ],
+)
+def test_x_counts_by_weight(text: str, expected: int) -> None:
+    """Links are 23, emoji 2, common scripts and punctuation 1, the rest 2; what may be no link counts whole."""
+    assert TextLimit(Unit.WEIGHTED, 280).measure(text) == expected
+
+
+@given(TEXTS)
+def test_nothing_weighs_less_than_its_signs_do(text: str) -> None:
+    """Without links, emoji and composition, a text weighs one or two for each of its signs."""
+    plain = "".join(sign for sign in text if sign.isalpha() and sign.isascii())
+    assert TextLimit(Unit.WEIGHTED, 1).measure(plain) == len(plain)
+    assert len(text.encode()) >= TextLimit(Unit.EMOJI_BYTES, 1).measure(text) >= len(text)
+
+
+def test_escapes_and_bytes_count_beside_the_unit() -> None:
+    """A sign that leaves with a mark before it counts twice, and a second limit in bytes counts where it is nearer."""
+    assert TextLimit(Unit.UTF16, 10, escaped=frozenset("#*")).measure("#a*🚨") == 7
+    limit = TextLimit(Unit.GRAPHEMES, 300, most_bytes=3_000)
+    assert limit.measure("x" * 300) == 300
+    assert limit.measure(FAMILY * 166) == 299  # 18 bytes each: 2,988
+    assert not limit.fits(FAMILY * 167)

@@ -31,6 +31,11 @@ KINDS = {
 }
 NAMED = {"meeting_point", "hotline", "no_photos", "nothing_new", "rumour_false"}
 SHORT_POST = TextLimit(Unit.GRAPHEMES, 300)
+SHORT_POSTS = {
+    "short-post": SHORT_POST, "x": TextLimit(Unit.WEIGHTED, 280), "threads": TextLimit(Unit.EMOJI_BYTES, 500),
+    "bluesky": TextLimit(Unit.GRAPHEMES, 300, most_bytes=3_000),
+    "linkedin": TextLimit(Unit.UTF16, 3_000, escaped=frozenset("#*_~()")),
+}  # fmt: skip
 
 HAZARD = {
     "amok": "Angreifer|attacker|Lebensgefahr|[Dd]anger to life",
@@ -61,7 +66,7 @@ def books() -> dict[str, Playbook]:
 @functools.cache
 def library() -> tuple[tuple[Playbook, ...], tuple[object, ...]]:
     """What loads of the shipped files for the usual channels and one with little room."""
-    profiles = channels({**LIMITS, "short-post": SHORT_POST})
+    profiles = channels({**LIMITS, **SHORT_POSTS})
     return load_library(shipped(), profiles, SENDER, Realm.EXERCISE, region_names=REGIONS)
 
 
@@ -93,7 +98,7 @@ FORMS = [
 
 
 def test_all_four_load_without_a_problem() -> None:
-    """Every shipped playbook loads, at its longest, in an exercise, on every usual channel and in 300 graphemes."""
+    """Every shipped playbook loads, at its longest, in an exercise, on every usual channel and in short posts."""
     found, problems = library()
     assert problems == ()
     assert {playbook.id: playbook.match.kind for playbook in found} == KINDS
@@ -183,7 +188,7 @@ def test_nothing_that_comes_in_makes_a_text_too_long(book: str, place: str, fact
     """Whatever place and facts hold, every text is within its limit, holds the code, and shows the exercise's marks."""
     purpose, name = data.draw(st.sampled_from(list(every_saying(books()[book]))))
     facts = dict.fromkeys(books()[book].fact_specs(name), fact)
-    voices = [Voice(limit, ("de", "en")) for limit in (*LIMITS.values(), SHORT_POST)]
+    voices = [Voice(limit, ("de", "en")) for limit in (*LIMITS.values(), *SHORT_POSTS.values())]
     usual = {"playbook": books()[book], "purpose": purpose, "name": name, "facts": facts, "place": place}
     rendered = render_texts(occasion(**usual, realm=Realm.EXERCISE, now=NOW), voices)
     for voice, texts in rendered.texts.items():

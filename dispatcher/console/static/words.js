@@ -29,7 +29,7 @@ export const PURPOSES = {
 };
 
 export const KINDS = {
-  whatsapp_channel: "WhatsApp-Kanal", facebook_page: "Facebook-Seite", mastodon: "Mastodon", webhook: "Website",
+  whatsapp_channel: "WhatsApp-Kanal", facebook_page: "Facebook-Seite", linkedin_page: "LinkedIn-Seite", bluesky: "Bluesky", instagram: "Instagram", threads: "Threads", x: "X", telegram: "Telegram-Kanal", mastodon: "Mastodon", webhook: "Website",
   ntfy: "Push-Nachricht", by_hand: "Von Hand",
 };
 

@@ -1,0 +1,143 @@
+r"""A LinkedIn page of an organisation, posted to over the Posts API.
+
+The API knows no idempotency key, so a create that got no clear answer is in doubt and is looked up by its code. Texts are
+"little text": a reserved sign without a backslash before it cuts the post off there, and LinkedIn still answers 201.
+Sources: learn.microsoft.com/en-us/linkedin, "Posts API", "little text format", "versioning", "error handling".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment
+from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
+from dispatcher.channels.http import Answer, Http, refusal
+from dispatcher.model.alert import Post
+from dispatcher.model.channel import Power, TextLimit, Unit
+from dispatcher.model.delivery import Outcome, Reason, Result
+
+_RESERVED = frozenset(r"\|{}@[]()<>#*_~")
+_POST = re.compile(r"urn:li:(?:share|ugcPost):\d+")
+_DISTRIBUTION = {"feedDistribution": "MAIN_FEED", "targetEntities": [], "thirdPartyDistributionChannels": []}
+_PARTIAL_UPDATE = {"X-RestLi-Method": "PARTIAL_UPDATE"}
+
+
+class Settings(ChannelSettings):
+    """A page; its token needs ``w_organization_social`` and ``r_organization_social`` and dies after 60 days."""
+
+    organization_id: str = Field(pattern=r"^\d{1,20}$")
+    credential: Credential
+    base_url: Url = "https://api.linkedin.com"
+    version: str = Field(default="202609", pattern=r"^20\d{4}$", description="of the API; each lives a year at least")
+
+    @property
+    def base(self) -> str:
+        """LinkedIn's API."""
+        return self.base_url
+
+
+def traits(settings: Settings) -> Traits:  # noqa: ARG001 - the port
+    """3,000 with every backslash counted, for nothing says that they are not; no key, so a repeat may stand there twice."""
+    return Traits(TextLimit(Unit.UTF16, 3_000, escaped=_RESERVED), frozenset(Power) - {Power.KEY})
+
+
+def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - alike for all kinds
+    """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
+    return {"base_url": "wall://linkedin", "credential": {"token_file": secret}}
+
+
+@asynccontextmanager
+async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+    """The page as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
+    versions = {"LinkedIn-Version": settings.version, "X-Restli-Protocol-Version": "2.0.0"}
+    api = Api(http, f"{settings.base_url}/rest", {**bearer(settings.token()), **versions})
+    yield _Page(api, f"urn:li:organization:{settings.organization_id}")
+
+
+class _Page(Channel):
+    def __init__(self, api: Api, author: str) -> None:
+        self._api, self._author = api, author
+
+    async def send(self, post: Post) -> Outcome:
+        """``POST /rest/posts``; the id comes in a header."""
+        data = {
+            "author": self._author, "commentary": _little(post.text.body), "visibility": "PUBLIC",
+            "distribution": _DISTRIBUTION, "lifecycleState": "PUBLISHED", "isReshareDisabledByAuthor": False,
+        }  # fmt: skip
+        return await self._api.create("/posts", data, _posted)
+
+    async def edit(self, post: Post) -> Outcome:
+        """A partial update of the commentary."""
+        patch = {"patch": {"$set": {"commentary": _little(post.text.body)}}}
+        return await self._api.repeat("POST", f"/posts/{segment(post.target)}", _done, patch, _PARTIAL_UPDATE)
+
+    async def delete(self, post: Post) -> Outcome:
+        """``DELETE /rest/posts/{urn}``, answered alike when it is gone already."""
+        return await self._api.repeat("DELETE", f"/posts/{segment(post.target)}", _done)
+
+    async def find(self, post: Post) -> Outcome:
+        """Our newest posts, searched for our code."""
+        return await self._api.repeat("GET", self._list(25), lambda answer: _found(answer, post.code))
+
+    async def probe(self) -> Outcome:
+        """One own post is read: that proves token, version and role, though not the right to write."""
+        return await self._api.repeat("GET", self._list(1), _ready)
+
+    def _list(self, count: int) -> str:
+        return f"/posts?author={segment(self._author)}&q=author&count={count}&sortBy=LAST_MODIFIED"
+
+
+def _little(text: str) -> str:
+    """``text`` in LinkedIn's format, every reserved sign meant as it stands."""
+    return "".join(f"\\{sign}" if sign in _RESERVED else sign for sign in text)
+
+
+def _posted(answer: Answer) -> Outcome:
+    post = answer.headers.get("x-restli-id")
+    return _refusal(answer) or accepted(answer, post, _url(post))
+
+
+def _done(answer: Answer) -> Outcome:
+    return _refusal(answer) or Outcome(result=Result.ACCEPTED)
+
+
+def _found(answer: Answer, code: str) -> Outcome:
+    return _refusal(answer) or find_in(answer, answer.json_object().get("elements"), code, _listed)
+
+
+def _ready(answer: Answer) -> Outcome:
+    outcome = _found(answer, "")
+    return Outcome(result=Result.READY) if outcome.result in (Result.VISIBLE, Result.ABSENT) else outcome
+
+
+def _listed(post: dict[str, Any]) -> Listed:
+    return Listed(str(post.get("id", "")), str(post.get("commentary", "")), _url(post.get("id")))
+
+
+def _url(post: Any) -> str:
+    return f"https://www.linkedin.com/feed/update/{post}/"
+
+
+def _refusal(answer: Answer) -> Outcome | None:
+    said = answer.json_object()
+    message = str(said.get("message", ""))
+    told = f"{said.get('code', '')} {message} {said.get('errorDetails', '')}".strip()
+    outcome = refusal(answer, detail=f"{told} (request {answer.headers.get('x-li-uuid', 'unknown')})")
+    if outcome is None:
+        return None
+    if answer.status == 422 and "DUPLICATE_POST" in told:
+        known = _POST.search(message)
+        return replace(outcome, reason=Reason.DUPLICATE, provider_id=known[0] if known else "")
+    if answer.status == 400 and "FIELD_LENGTH_TOO_LONG" in told:
+        return replace(outcome, reason=Reason.TOO_LONG)
+    if answer.status == 426:
+        return replace(outcome, reason=Reason.AUTH)
+    if answer.status == 409 or answer.status >= 500:  # whether the post was taken is not said
+        return replace(outcome, result=Result.IN_DOUBT, reason=Reason.SERVER_ERROR)
+    return outcome
