@@ -157,8 +157,8 @@ async def build(
         http = await stack.enter_async_context(http_client())
         connector = Connector(stack, http)
         fence, steps = Fence(), StepBatch(journal, clock)
-        permits = Permits(stopped=fence.halts)
         setup = await set_up(loaded, path, journal, connector)
+        permits = Permits(stopped=fence.halts, shared=setup.shares, rng=rng)
         worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         launch = Launch(journal, permits, setup, worker)
         pipeline = Pipeline(

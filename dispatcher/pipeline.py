@@ -134,8 +134,7 @@ class Pipeline:
         ended = await self._overtaken(delivery)
         now = self.clock.now()
         decision = decide(delivery, outcome, profile, now=now, rng=self.rng, ended=ended)
-        if outcome.retry_after is not None:
-            self.permits.hold(profile, outcome.retry_after.total_seconds())
+        self.permits.learn(delivery.channel, profile, outcome)
         after = settled(delivery, outcome, decision)
         attempt = Attempt(
             delivery=delivery.id, number=delivery.attempts, ended_at=now, result=outcome.result, reason=outcome.reason,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Mapping
 
 from dispatcher.channels.base import Channel
@@ -18,9 +18,19 @@ class Setup:
         self.deployment = deployment
         self.channels: ChainMap[ChannelId, Channel] = ChainMap({**channels})
         self.profiles: ChainMap[ChannelId, ChannelProfile] = ChainMap({**deployment.channels})
+        self._origins = _origins(deployment)
 
     def replace(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
         """Run with another set from now on; what is under way keeps what it began with."""
         self.channels = ChainMap({**channels}, {**self.channels})
         self.profiles = ChainMap({**deployment.channels}, {**self.profiles})
         self.deployment = deployment.after(self.deployment)
+        self._origins = _origins(deployment)
+
+    def shares(self, origin: str) -> bool:
+        """Whether several channels speak through ``origin``."""
+        return self._origins[origin] > 1
+
+
+def _origins(deployment: Deployment) -> Counter[str]:
+    return Counter(profile.origin for profile in deployment.channels.values())

@@ -21,6 +21,7 @@ ATTEMPTS = Counter(
 )  # fmt: skip
 DELIVERIES = Counter("dispatcher_deliveries_total", "Ended deliveries", ["channel", "state"], registry=REGISTRY)
 OPEN = Gauge("dispatcher_deliveries_open", "Deliveries that have not ended, held by the worker", registry=REGISTRY)
+ORIGINS_DOWN = Gauge("dispatcher_origins_down", "Origins that stopped answering", registry=REGISTRY)
 PAGES = Counter("dispatcher_pages_total", "Pages to staff by cause", ["cause"], registry=REGISTRY)
 COMMIT = Histogram(
     "dispatcher_journal_commit_seconds", "Time of one group commit",

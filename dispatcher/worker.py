@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,9 +19,10 @@ from dispatcher.clock import Clock
 from dispatcher.journal import steps
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.launch import Outgoing
+from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.delivery import Delivery, DeliveryState, Lane, Verb
 from dispatcher.model.errors import JournalBusy
-from dispatcher.permits import Grant, Permits
+from dispatcher.permits import CROWD, Grant, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import Recovery
 from dispatcher.setup import Setup
@@ -31,6 +32,7 @@ log = logger("worker")
 
 SWEEP_SECONDS = 1.0
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
+_Doors = dict[ChannelId, list[_Ready]]
 
 
 class Worker:
@@ -40,7 +42,7 @@ class Worker:
         """`run` needs the road as well; it is handed in there, for the road leads here."""
         self._journal, self._setup, self._permits, self._clock = journal, setup, permits, clock
         self._later: list[tuple[datetime, int, Outgoing]] = []
-        self._ready: dict[str, list[_Ready]] = defaultdict(list)
+        self._ready: dict[str, _Doors] = defaultdict(dict)  # by origin
         self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
         self._under_way: dict[asyncio.Task[None], Outgoing] = {}
         self._waiting_to_start: list[Outgoing] = []
@@ -52,14 +54,16 @@ class Worker:
         self._claimed = asyncio.Event()  # set while there are none
         self._claimed.set()
         self._next_sweep = clock.now()
+        self._nap = SWEEP_SECONDS  # until something that was refused may be granted
         self._road: Pipeline | None = None
 
     @property
     def open(self) -> int:
         """Deliveries held here: under way, about to start, ready, parked, waiting for their time, or being ended."""
-        ready = sum(len(heap) for heap in self._ready.values()) + sum(len(p) for p in self._parked.values())
+        ready = sum(len(heap) for doors in self._ready.values() for heap in doors.values())
+        parked = sum(len(parked) for parked in self._parked.values())
         ending = len(self._lost) + len(self._late)
-        return len(self._under_way) + len(self._later) + len(self._claiming) + ready + ending
+        return len(self._under_way) + len(self._later) + len(self._claiming) + ready + parked + ending
 
     def start(self, outgoing: Sequence[Outgoing]) -> None:
         """Carry out what is journaled as sending and holds its permits: each in its own task, now."""
@@ -135,36 +139,69 @@ class Worker:
     def _permitted(self) -> list[Outgoing]:
         """What is due and got its permits just now, best rank first, first attempts before retries."""
         now = self._clock.now()
+        for origin in self._permits.healed():
+            self._hurry(origin, now)
         while self._later and self._later[0][0] <= now:
-            one = heapq.heappop(self._later)[2]
-            heap = self._ready[self._setup.profiles[one.delivery.channel].origin]
-            heapq.heappush(heap, (one.delivery.rank, one.delivery.attempts > 0, next(self._order), one))
-        return [one for heap in list(self._ready.values()) for one in self._take_from(heap, now)]
+            self._make_ready(heapq.heappop(self._later)[-1])
+        self._nap = SWEEP_SECONDS
+        taken = [one for doors in list(self._ready.values()) for one in self._take_from(doors, now)]
+        for origin in [origin for origin, doors in self._ready.items() if not doors]:
+            del self._ready[origin]
+        return taken
 
-    def _take_from(self, heap: list[_Ready], now: datetime) -> list[Outgoing]:
-        taken, waiting = [], []
-        while heap:
-            entry = heapq.heappop(heap)
-            delivery = entry[-1].delivery
-            if delivery.deadline_at is not None and delivery.deadline_at <= now:
-                waiting.append(entry)  # the sweep ends it
+    def _make_ready(self, one: Outgoing) -> None:
+        heap = self._ready[self._profile(one).origin].setdefault(one.delivery.channel, [])
+        heapq.heappush(heap, (one.delivery.rank, one.delivery.attempts > 0, next(self._order), one))
+
+    def _hurry(self, origin: str, now: datetime) -> None:
+        """It answers again: what was to be tried there later is tried now."""
+        waits = {id(entry[-1]) for entry in self._later if self._profile(entry[-1]).origin == origin}
+        self._later = [(now, *entry[1:]) if id(entry[-1]) in waits else entry for entry in self._later]
+        heapq.heapify(self._later)
+
+    def _take_from(self, doors: _Doors, now: datetime) -> list[Outgoing]:
+        """What may leave for one origin: the best of its channels' firsts, until the origin is closed to all of them."""
+        firsts = [(heap[0], channel) for channel, heap in doors.items()]
+        heapq.heapify(firsts)
+        taken, aside = [], []
+        while firsts:
+            entry, channel = heapq.heappop(firsts)
+            grant = self._grant(entry[-1], now)
+            if grant in (Grant.ORIGIN, Grant.DOWN):
+                break
+            if grant in (Grant.CHANNEL, Grant.RATE):
                 continue
-            grant = self._permits.take(delivery, self._setup.profiles[delivery.channel])
+            heapq.heappop(doors[channel])
             if grant is Grant.YES:
                 taken.append(entry[-1])
             elif grant is Grant.LANE:
-                self._parked[delivery.lane].append(entry[-1])
-            elif grant is Grant.STOPPED:
-                waiting.append(entry)
+                self._parked[entry[-1].delivery.lane].append(entry[-1])
             elif grant is Grant.CREDENTIAL:
-                wait = self._permits.waits_for(self._setup.profiles[delivery.channel])
-                self._put_off(entry[-1], now + timedelta(seconds=wait))
+                self._put_off(entry[-1], now + timedelta(seconds=self._permits.waits_for(self._profile(entry[-1]))))
             else:
-                waiting.append(entry)
-                break
-        for entry in waiting:
-            heapq.heappush(heap, entry)
+                aside.append((channel, entry))
+            if heap := doors[channel]:
+                heapq.heappush(firsts, (heap[0], channel))
+        for channel, entry in aside:
+            heapq.heappush(doors[channel], entry)
+        for channel in [channel for channel, heap in doors.items() if not heap]:
+            del doors[channel]
         return taken
+
+    def _grant(self, one: Outgoing, now: datetime) -> Grant:
+        """What the permits say, and when to ask again where that is known."""
+        delivery, profile = one.delivery, self._profile(one)
+        if delivery.deadline_at is not None and delivery.deadline_at <= now:
+            return Grant.STOPPED  # the sweep ends it
+        grant = self._permits.take(delivery, profile)
+        if grant is Grant.RATE:
+            self._nap = min(self._nap, self._permits.rate_in(profile, delivery.rank))
+        elif grant is Grant.DOWN:
+            self._nap = min(self._nap, self._permits.probe_in(profile))
+        return grant
+
+    def _profile(self, one: Outgoing) -> ChannelProfile:
+        return self._setup.profiles[one.delivery.channel]
 
     def _put_off(self, one: Outgoing, due: datetime) -> None:
         heapq.heappush(self._later, (due, next(self._order), one))
@@ -209,6 +246,7 @@ class Worker:
         if now < self._next_sweep:
             return
         self._next_sweep = now + timedelta(seconds=SWEEP_SECONDS)
+        self._permits.crowded = self._crowded()
         late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]
         if not late:
             return
@@ -216,9 +254,12 @@ class Worker:
         gone = {id(one) for one in late}
         self._later = [entry for entry in self._later if id(entry[-1]) not in gone]
         heapq.heapify(self._later)
-        for origin, heap in self._ready.items():
-            self._ready[origin] = [entry for entry in heap if id(entry[-1]) not in gone]
-            heapq.heapify(self._ready[origin])
+        for doors in self._ready.values():
+            for channel, heap in list(doors.items()):
+                doors[channel] = [entry for entry in heap if id(entry[-1]) not in gone]
+                heapq.heapify(doors[channel])
+                if not doors[channel]:
+                    del doors[channel]
         for lane, parked in self._parked.items():
             self._parked[lane] = [one for one in parked if id(one) not in gone]
         await recovery.expire(late)
@@ -226,14 +267,18 @@ class Worker:
         for lane in {one.delivery.lane for one in late}:
             self.enqueue(self._parked.pop(lane, []))
 
+    def _crowded(self) -> frozenset[str]:
+        held = Counter(self._profile(one).origin for one in [*self._waiting(), *self._under_way.values()])
+        return frozenset(origin for origin, number in held.items() if number > CROWD)
+
     def _waiting(self) -> list[Outgoing]:
         found = [entry[-1] for entry in self._later]
-        found += [entry[-1] for heap in self._ready.values() for entry in heap]
+        found += [entry[-1] for doors in self._ready.values() for heap in doors.values() for entry in heap]
         return found + [one for parked in self._parked.values() for one in parked]
 
     async def _sleep(self) -> None:
         """Until something is due, a permit comes back, or the sweep's time."""
-        seconds = SWEEP_SECONDS
+        seconds = self._nap
         if self._later and not self._permits.closed:
             seconds = min(seconds, max(0.0, (self._later[0][0] - self._clock.now()).total_seconds()))
         try:

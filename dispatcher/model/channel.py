@@ -103,6 +103,14 @@ class TextLimit:
         return self.measure(text) <= self.size
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many posts in any ``seconds``, and not one more."""
+
+    posts: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelProfile:
     """One configured way out, as the plan sees it.
@@ -121,6 +129,7 @@ class ChannelProfile:
     realm: Realm = Realm.LIVE
     origin: str = ""
     credential: str = ""
+    rate: Rate | None = None  # what its credential may post
     in_doubt: InDoubt = InDoubt.RESEND
     after_correction: AfterCorrection = AfterCorrection.EDIT
     powers: frozenset[Power] = field(default_factory=frozenset)

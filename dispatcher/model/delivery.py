@@ -16,6 +16,9 @@ DeliveryId = NewType("DeliveryId", str)
 IncidentId = NewType("IncidentId", str)
 Lane = tuple[IncidentId, ChannelId]
 
+PAGE_RANK = 1  # staff are called before the public is told
+TOP_RANK = 2  # ends, pages and what is extreme: a share of everything scarce is kept for them
+
 
 class DeliveryState(StrEnum):
     """What a witness could swear to about a delivery."""

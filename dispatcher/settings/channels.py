@@ -16,7 +16,7 @@ from pydantic import create_model
 from dispatcher.channels.base import ChannelSettings, kinds, load_kind
 from dispatcher.documents import Document, Path, validated
 from dispatcher.model.cap import Realm, Region, RegionId
-from dispatcher.model.channel import ChannelId, ChannelProfile
+from dispatcher.model.channel import ChannelId, ChannelProfile, Rate
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.settings.schema import ChannelEntry, anchored
 from dispatcher.settings.sources import complaint
@@ -189,4 +189,5 @@ def _profile(
         origin=settings.origin or f"by-hand:{channel}", official=entry.official, reach=entry.reach, link=entry.link,
         instructions=entry.instructions, credential=settings.credential.label if settings.credential else channel,
         in_doubt=entry.in_doubt, after_correction=entry.after_correction,
+        rate=Rate(entry.rate.posts, entry.rate.per.total_seconds()) if entry.rate else None,
     )  # fmt: skip

@@ -65,6 +65,13 @@ class RegionEntry(Strict):
     ags: Ags = ""
 
 
+class RateEntry(Strict):
+    """What a provider lets one credential post: never more in any span of that length."""
+
+    posts: int = Field(ge=1, le=1_000_000)
+    per: Span = Field(default=timedelta(seconds=60), le=timedelta(days=1))
+
+
 class ChannelEntry(Strict):
     """What every channel has, whatever its kind; the kind's own fields stand beside these."""
 
@@ -83,6 +90,9 @@ class ChannelEntry(Strict):
     )
     instructions: str = Field(default="", max_length=500, description="for whoever posts by hand")
     in_doubt: InDoubt = InDoubt.RESEND
+    rate: RateEntry | None = Field(
+        default=None, description="what its credential may post; a fifth is kept for ends and extreme alerts"
+    )
     after_correction: AfterCorrection = Field(
         default=AfterCorrection.EDIT, description="what becomes of a wrong post once its correction is out"
     )

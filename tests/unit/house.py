@@ -340,7 +340,7 @@ async def road(
             rng=rng,
         )  # fmt: skip
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
-        permits.stopped = fence.halts
+        permits.stopped, permits.shared = fence.halts, setup.shares
         await pipeline.decisions.means.recall()
         worker.enqueue(await recovery.run())
         task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None

@@ -25,6 +25,7 @@ class Opening(list[str]):
     def append(self, name: str) -> None:
         """An event was acknowledged."""
         self._permits.origin_slots = 64
+        self._permits._origins.clear()
         super().append(name)
 
 

@@ -278,7 +278,7 @@ async def test_permits_go_back_where_they_came_from(tmp_path: Path) -> None:
         found.pipeline.setup.replace(deployment(channels=moved), found.fakes)
         gate.set()
         await found.quiet()
-        assert {count for count in found.permits._origins.values() if count} == set()
+        assert {origin.under_way for origin in found.permits._origins.values()} == {0}
 
 
 async def test_a_page_that_one_phone_cannot_hold_reaches_the_others(tmp_path: Path) -> None:

@@ -1,80 +1,12 @@
-"""What a delivery needs before it may leave, held in memory: a free lane, a slot of its origin, its credential's consent.
-
-And the fence: raised for an incident before its end is journaled, checked right before a request head is written.
-"""
+"""The fence: raised for an incident before its end is journaled, checked right before a request head is written."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from dispatcher.model.channel import ChannelProfile
 from dispatcher.model.command import Scope
-from dispatcher.model.delivery import Delivery, IncidentId, Lane, Verb
+from dispatcher.model.delivery import PAGE_RANK, Delivery, IncidentId, Lane, Verb
 from dispatcher.model.errors import Fenced
-
-ORIGIN_SLOTS = 64
-ALL_SLOTS = 2_000
-PAGE_RANK = 1
-
-
-class Grant(StrEnum):
-    """The answer to a delivery that wants to leave."""
-
-    YES = "yes"
-    LANE = "lane"  # an earlier text of its lane is on its way
-    ORIGIN = "origin"  # its origin is busy
-    CREDENTIAL = "credential"  # the provider told its credential to wait
-    STOPPED = "stopped"  # a person stopped it
-
-
-@dataclass(slots=True)
-class Permits:
-    """Counts what is on its way. All methods are synchronous and called on the event loop."""
-
-    origin_slots: int = ORIGIN_SLOTS
-    all_slots: int = ALL_SLOTS
-    monotonic: Callable[[], float] = time.monotonic
-    closed: bool = False
-    stopped: Callable[[Delivery], bool] = lambda _: False
-    _lanes: dict[Lane, str] = field(default_factory=dict)  # with the origin that each took its slot from
-    _origins: Counter[str] = field(default_factory=Counter)
-    _wait_until: dict[str, float] = field(default_factory=dict)
-
-    def close(self) -> None:
-        """Grant nothing any more: the daemon is stopping."""
-        self.closed = True
-
-    def take(self, delivery: Delivery, profile: ChannelProfile) -> Grant:
-        """Take every permit at once, or none."""
-        if self.stopped(delivery):
-            return Grant.STOPPED
-        if delivery.lane in self._lanes:
-            return Grant.LANE
-        if self.waits_for(profile) > 0:
-            return Grant.CREDENTIAL
-        if self.closed or self._origins[profile.origin] >= self.origin_slots or len(self._lanes) >= self.all_slots:
-            return Grant.ORIGIN
-        self._lanes[delivery.lane] = profile.origin
-        self._origins[profile.origin] += 1
-        return Grant.YES
-
-    def give_back(self, delivery: Delivery) -> None:
-        """Return what `take` granted, to the origin that gave it: a reload may have moved the channel since."""
-        if origin := self._lanes.pop(delivery.lane, None):
-            self._origins[origin] -= 1
-
-    def hold(self, profile: ChannelProfile, seconds: float) -> None:
-        """A provider's Retry-After: no delivery on that credential before it is over."""
-        until = self.monotonic() + seconds
-        self._wait_until[profile.credential] = max(until, self._wait_until.get(profile.credential, 0.0))
-
-    def waits_for(self, profile: ChannelProfile) -> float:
-        """Seconds until the credential of ``profile`` may be used again; 0 where it may now."""
-        return max(0.0, self._wait_until.get(profile.credential, 0.0) - self.monotonic())
 
 
 @dataclass(slots=True)
