@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 from dispatcher.clock import Clock
@@ -13,7 +14,7 @@ from dispatcher.journal.base import Journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
-from dispatcher.model.delivery import Delivery, DeliveryState, Outcome, Reason, Result
+from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, Outcome, Reason, Result
 from dispatcher.permits import Fence
 from dispatcher.plan.retry import Decision, decide
 from dispatcher.setup import Setup
@@ -85,18 +86,28 @@ class Recovery:
         ended = self.fence.stops(delivery)
         if delivery.state is DeliveryState.SENDING and profile is not None:
             now = self.clock.now()
-            return await self._settle(delivery, decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended))
+            decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
+            return await self._settle(delivery, decision, _cut_off(delivery, now))
         if profile is None and delivery.state is DeliveryState.HELD:
             return await self._settle(delivery, _LEFT_OUT)
         if profile is None:
             cut_off = delivery.state is DeliveryState.SENDING
-            return await self._settle(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE)
+            attempt = _cut_off(delivery, self.clock.now()) if cut_off else None
+            return await self._settle(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE, attempt)
         return await self._settle(delivery, _ENDED) if ended and delivery.state is DeliveryState.QUEUED else delivery
 
-    async def _settle(self, delivery: Delivery, decision: Decision) -> Delivery:
-        """Journal a decision that no attempt led to; the doubt that it had stays marked."""
+    async def _settle(self, delivery: Delivery, decision: Decision, attempt: Attempt | None = None) -> Delivery:
+        """Journal a decision that no answer led to; the doubt that it had stays marked."""
         doubtful = delivery.doubtful or decision.doubtful
         outcome = _STOPPED if decision.doubtful else Outcome(result=Result.ABSENT)
         after = replace(settled(delivery, outcome, decision), doubtful=doubtful)
-        await self.steps.write(Step(after, decision.path, delivery.state, None, decision.note))
+        await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note))
         return after
+
+
+def _cut_off(delivery: Delivery, at: datetime) -> Attempt:
+    """The attempt whose answer nobody was there to hear."""
+    return Attempt(
+        delivery=delivery.id, number=delivery.attempts, ended_at=at, result=_STOPPED.result, reason=_STOPPED.reason,
+        detail=_STOPPED.detail,
+    )  # fmt: skip

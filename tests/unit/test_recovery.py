@@ -58,6 +58,9 @@ async def test_a_send_cut_off_is_a_doubt_and_is_repeated(tmp_path: Path) -> None
         assert not found.said("facebook-leer")  # what was taken before the crash is not said again
         kinds = await found.kinds()
         assert kinds.count("delivery.in_doubt") == 1
+        tries = await found.journal.read(partial(queries.attempts, wanted=delivery.id))
+        assert [(tried["result"], tried["reason"]) for tried in tries] == [("in_doubt", "in_doubt"), ("accepted", None)]
+        assert all(tried["ended_at"] for tried in tries)
 
 
 @pytest.mark.parametrize(
