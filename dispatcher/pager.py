@@ -97,6 +97,8 @@ class Pager:
                 await self._tell(alert, cause, names)
                 del waiting[alert, cause]
             await self._remind()
+            for page, told_as in self.road.damper.summaries(self.clock.now()):
+                await self.road.page(page, b"", told_as)
             await self._note(latest)
         except JournalBusy as error:
             log.warning("pages_wait", error=str(error), waiting=len(waiting))

@@ -65,6 +65,7 @@ from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import BadSignature, Fenced, JournalError, Unreadable
 from dispatcher.model.incident import IncidentEvent, IncidentHistory
 from dispatcher.permits import Fence, Permits
+from dispatcher.plan.damping import Damper
 from dispatcher.plan.event import Plan, alone_since, plan_event
 from dispatcher.plan.pages import Cause, Links, Page, compose_page
 from dispatcher.plan.policy import person_of
@@ -94,6 +95,7 @@ class Pipeline:
         self.decisions = Decisions.over(Means(journal, setup, launch, fence, clock))
         self.heard: Callable[[IncidentEvent], None] = lambda _: None  # told of every event that could be read
         self.links: Links | None = None
+        self.damper = Damper()
         self._locks: WeakValueDictionary[IncidentId, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -215,7 +217,8 @@ class Pipeline:
                 continue
             if recorded.state == "conflict":
                 conflict = Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",))
-                await self.page(conflict, inbound.payload, _page_key(inbound))
+                if self.damper.admits(conflict, event.source, now):
+                    await self.page(conflict, inbound.payload, _page_key(inbound))
             error = (plan.notes or ("refused before",))[-1] if recorded.state == "refused" else ""
             return _receipt(inbound, event.id, recorded, error)
 
@@ -224,7 +227,7 @@ class Pipeline:
     ) -> Recorded:
         """One transaction for the event and all it leads to; its first deliveries leave right after the commit."""
         alerts = [*plan.alerts]
-        alerts += self._pages(plan.pages, inbound.payload, f"{event.source}/{event.id}", now)
+        alerts += self._pages(plan.pages, inbound.payload, f"{event.source}/{event.id}", now, event.source)
         person = person_of(event.source)
         with self.launch.boarding(alerts) as boarding:
             entry = Entry(
@@ -241,7 +244,11 @@ class Pipeline:
         """A dead letter: kept as it came, acknowledged, and a person told at once."""
         cause = Cause.RETAINED if inbound.retained else _CAUSES.get(type(error), Cause.UNREADABLE)
         pages = self._pages(
-            (Page(cause, (str(error), f"from {inbound.source}")),), inbound.payload, _page_key(inbound), now
+            (Page(cause, (str(error), f"from {inbound.source}")),),
+            inbound.payload,
+            _page_key(inbound),
+            now,
+            inbound.source,
         )
         with self.launch.boarding(pages) as boarding:
             letter = Letter(
@@ -256,7 +263,9 @@ class Pipeline:
                 boarding.go(now)
         return _receipt(inbound, "", recorded, str(error))
 
-    def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime) -> list[Alert]:
+    def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime, source: str = "") -> list[Alert]:
+        if source:
+            pages = [page for page in pages if self.damper.admits(page, source, now)]
         for page in pages:
             PAGES.labels(page.cause).inc()
             log.warning("page", cause=page.cause, lines=page.lines)
