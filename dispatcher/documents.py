@@ -131,6 +131,8 @@ class _Reader:
             event.value.encode()
         except UnicodeEncodeError:
             raise self.refusal(event, path, "half of a surrogate pair is no character", "write it itself") from None
+        if "\0" in event.value:  # no path, address or text may hold one, and some that take them break on it
+            raise self.refusal(event, path, "a NUL is no character of a text", "take it out")
         return event.value if event.style else _plain(event.value)
 
     def _sequence(self, path: Path) -> list[Any]:
@@ -174,7 +176,8 @@ def _syntax_refusal(text: str, file: str, error: Exception) -> ConfigurationErro
     position = getattr(error, "position", None)  # of a character that no YAML may hold
     line = mark.line + 1 if mark else None if position is None else text.count("\n", 0, position) + 1
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return ConfigurationError([Problem(file, line, "", f"not YAML: {' '.join(str(said).split())}")])
+    remedy = "" if position is None else "take it out"
+    return ConfigurationError([Problem(file, line, "", f"not YAML: {' '.join(str(said).split())}", remedy)])
 
 
 def _problem(document: Document, model: type[BaseModel], at: Path, detail: ErrorDetails) -> Problem:

@@ -11,19 +11,21 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from dispatcher.clock import Clock
@@ -33,7 +35,7 @@ from dispatcher.intake.subscription import Losses, Subscription
 from dispatcher.intake.topics import Topics
 from dispatcher.model.cap import Realm
 from dispatcher.model.errors import JournalError
-from dispatcher.model.playbook import Strict
+from dispatcher.model.playbook import Misplaced, Strict
 from dispatcher.model.source import Source
 from dispatcher.telemetry import BROKER, keep_secret, logger
 
@@ -45,12 +47,23 @@ SHORT_LIFE = 5.0
 BUSY_PAUSE = 0.5
 OUT_LIMIT = 10_000
 OUT_BATCH = 100
+_ADDRESS = re.compile(r"^mqtts?://[^/\s]+$")
+
+
+def _address(url: str) -> str:
+    with suppress(ValueError):  # brackets without a partner, a port beyond 65535
+        parts = urlsplit(url)
+        if _ADDRESS.match(url) and parts.hostname and parts.port != 0:
+            return url
+    raise Misplaced((), "no host and port of a broker", "write it like mqtt://broker.example:1883")
 
 
 class MqttSettings(Strict):
     """The broker that carries incident events in, receipts and status out."""
 
-    url: str = Field(pattern=r"^mqtts?://[^/\s]+$", description="mqtt://host[:1883] or mqtts://host[:8883]")
+    url: Annotated[str, AfterValidator(_address)] = Field(
+        description="mqtt://host[:1883] or mqtts://host[:8883]", json_schema_extra={"pattern": _ADDRESS.pattern}
+    )
     protocol: Literal["5", "3.1.1"] = "5"
     username: str | None = None
     password_file: Path | None = None
@@ -65,13 +78,6 @@ class MqttSettings(Strict):
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        try:
-            parts = urlsplit(self.url)
-            usable = bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError("url: no host and port, as in mqtt://broker.example:1883")
         if self.password_file and self.password_env:
             raise ValueError("give password_file or password_env, not both")
         if (self.ca_file or self.cert_file or self.key_file) and not self.url.startswith("mqtts:"):

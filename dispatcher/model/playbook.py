@@ -8,7 +8,16 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NewType, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import Audience, ChannelProfile
@@ -16,6 +25,7 @@ from dispatcher.model.channel import Audience, ChannelProfile
 PlaybookId = NewType("PlaybookId", str)
 
 MAX_WORDS = 400  # characters of a person's own update, in each language
+LONGEST_SPAN = timedelta(days=365)
 _SPAN = re.compile(r"^\s*(\d{1,5})\s*(s|m|h|d)\s*$")
 _ISO_SPAN = TypeAdapter(timedelta)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -48,10 +58,16 @@ def _iso_span(value: str) -> timedelta:
         raise Misplaced((), f"{value!r} is no span of time", "write 90s, 20m, 24h or 2d") from None
 
 
+def _useful(span: timedelta) -> timedelta:
+    if not timedelta(0) < span <= LONGEST_SPAN:
+        raise Misplaced((), "no span between 1 second and 365 days", "write 90s, 20m, 24h or 2d")
+    return span
+
+
 Span = Annotated[
     timedelta,
     BeforeValidator(parse_span),
-    Field(gt=timedelta(0), le=timedelta(days=365)),
+    AfterValidator(_useful),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,5}(s|m|h|d)$", "examples": ["90s", "20m", "24h"]}),
 ]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)?$")]

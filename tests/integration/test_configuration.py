@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from unit.speaking import SMALL
 
 from dispatcher.app import Service, build
+from dispatcher.cli import main as command
 from dispatcher.journal import queries
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import ChannelId
@@ -134,3 +136,43 @@ async def test_what_cannot_change_is_refused(change: dict[str, object], main: Pa
             YAML().dump(data, file)
         with pytest.raises(ConfigurationError, match="cannot change while the daemon runs"):
             await service.reload()
+
+
+MISTAKES = {
+    "a broker without a host": ('broker: {url: "mqtt://["}', "broker.url: no host and port of a broker (write it like"),
+    "a port that is none": ('broker: {url: "mqtt://a:99999"}', "broker.url: no host and port of a broker (write it"),
+    "no address at all": ("broker: {url: localhost}", "broker.url: no host and port of a broker (write it like"),
+    "more than a year": ("max_age: 366d", "max_age: no span between 1 second and 365 days (write 90s"),
+    "more than a year in ISO 8601": ("max_age: P400D", "max_age: no span between 1 second and 365 days (write 90s"),
+    "more than a clock can hold": ("max_age: P9999999999D", "max_age: 'P9999999999D' is no span of time (write 90s"),
+    "no time at all": ("max_age: 0s", "max_age: no span between 1 second and 365 days (write 90s"),
+    "a NUL in a path": (r'channels_file: "a\0b"', "channels_file: a NUL is no character of a text (take it out)"),
+    "a NUL as it is": ("channels_file: a\0b", "not YAML: special characters are not allowed (take it out)"),
+}
+
+
+@pytest.mark.parametrize(("line", "complaint"), MISTAKES.values(), ids=MISTAKES)
+async def test_a_mistake_is_named_and_kills_no_start(
+    line: str, complaint: str, main: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`check` names line, field and remedy of what Python itself would stumble over; a start takes the last good set."""
+    (main.parent / "playbooks").mkdir()
+    (main.parent / "playbooks" / "fire.yaml").write_text(SMALL)
+    async with started(main):
+        pass
+    main.write_text(GOOD + line + "\n")
+    with pytest.raises(SystemExit) as refused:
+        command(["check", str(main)])
+    assert str(refused.value.code).startswith(f"{main}:8: {complaint}")
+    assert "Traceback" not in capsys.readouterr().err
+    async with started(main) as service:
+        assert (len(service.loaded.broken), service.readiness()["configuration"]) == (1, False)
+        assert set(service.loaded.deployment.channels) == {"website", "duty-team"}
+
+
+@pytest.mark.parametrize("where", ["journal: {path", "console: {tokens_file", "broker: {password_file"])
+def test_no_path_holds_a_nul(where: str, main: Path) -> None:
+    """A NUL is refused in paths that nothing opens before the daemon is up."""
+    main.write_text(GOOD.replace("journal: {path: here.sqlite}\nconsole: {port: 0}\n", "") + where + r': "a\0b"}')
+    with pytest.raises(ConfigurationError, match=r"dispatcher\.yaml:6: .*: a NUL is no character"):
+        load_or_last_good(main)
