@@ -221,13 +221,16 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
 async def serve(loaded: Loaded, path: Path) -> int:
     """Run until SIGTERM or SIGINT, reading ``path`` again at SIGHUP; 0 after a clean end, 70 where the journal broke and a restart must replay."""
     raise_descriptor_limit()
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, again.set)  # while it starts as well: left alone, the signal would end it
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     try:
         async with build(loaded, path=path) as service:
             loop.add_signal_handler(signal.SIGHUP, partial(_again, service))
+            if again.is_set():
+                _again(service)
             waiting = [asyncio.create_task(event.wait()) for event in (stop, service.broken)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
