@@ -17,7 +17,7 @@ from dispatcher.model.errors import DispatcherError
 
 Purpose = Literal["alert", "update", "all_clear", "false_alarm"]
 Role = Literal["viewer", "operator", "supervisor", "source"]
-Subject = Literal["event", "playbook", "config"]
+Subject = Literal["event", "playbook", "config", "sources", "people"]
 
 _DEFAULT = Path("dispatcher.yaml")
 File = Annotated[Path, typer.Argument(envvar="DISPATCHER_CONFIG", help="The main configuration file.")]

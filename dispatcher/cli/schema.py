@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of what people and systems write for this program: incident events, playbooks, the main file.
+"""JSON Schemas (2020-12) of what people and systems write for this program: incident events, playbooks, settings.
 
 The event's schema says what a sender should send. The reader takes more: what is odd in a field is warned about and
 never a reason to refuse an alarm.
@@ -20,8 +20,10 @@ from dispatcher.model.cap import Certainty, MsgType, Severity, Status, Urgency
 from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT
 from dispatcher.model.playbook import Id as ChannelKey
 from dispatcher.model.playbook import Playbook
+from dispatcher.model.source import Source
 from dispatcher.settings.channels import entry_model
-from dispatcher.settings.schema import Main
+from dispatcher.settings.people import PeopleFile
+from dispatcher.settings.schema import Main, SourcesFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -101,9 +103,12 @@ class EventSchema(BaseModel):
     )
 
 
-def schema(subject: Literal["event", "playbook", "config"]) -> None:
+def schema(subject: Literal["event", "playbook", "config", "sources", "people"]) -> None:
     """Print the schema of ``subject`` on standard output."""
-    made = {"event": event_schema, "playbook": playbook_schema, "config": config_schema}[subject]()
+    made = {
+        "event": event_schema, "playbook": playbook_schema, "config": config_schema, "sources": sources_schema,
+        "people": people_schema,
+    }[subject]()  # fmt: skip
     typer.echo(json.dumps(made, ensure_ascii=False, indent=2))
 
 
@@ -117,14 +122,26 @@ def playbook_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **Playbook.model_json_schema()}
 
 
+def sources_schema() -> dict[str, Any]:
+    """What the file of systems that report incidents may say."""
+    whole = create_model("Sources", __base__=SourcesFile, sources=(Mapping[str, Source], ...))
+    return {"$schema": DIALECT, **whole.model_json_schema()}
+
+
+def people_schema() -> dict[str, Any]:
+    """What the file of people who are paged may say."""
+    return {"$schema": DIALECT, **PeopleFile.model_json_schema()}
+
+
 def config_schema() -> dict[str, Any]:
-    """What the main file may say, with the fields of every kind of channel beside those that all channels share."""
+    """What the main file may say, with the fields of every kind of channel beside those that all share, and sources."""
     entry = reduce(operator.or_, (entry_model(kind) for kind in kinds()))
     channels = Mapping[ChannelKey, Annotated[entry, Field(discriminator="kind")]]  # type: ignore[valid-type]
-    whole = create_model("Configuration", __base__=Main, channels=(channels, Field(default_factory=dict)))
+    whole = create_model(
+        "Configuration", __base__=Main, channels=(channels, Field(default_factory=dict)),
+        sources=(Mapping[str, Source], Field(default_factory=dict)),
+    )  # fmt: skip
     made = whole.model_json_schema()
-    for part in made[
-        "$defs"
-    ].values():  # a kind may take its credential in words of its own, as a webhook's secret_file
+    for part in made["$defs"].values():  # a kind may take its credential in words of its own: a webhook's secret_file
         part["required"] = [name for name in part.get("required", ()) if name != "credential"]
     return {"$schema": DIALECT, **made}

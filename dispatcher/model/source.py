@@ -60,6 +60,12 @@ class Rule(Strict):
         return self
 
 
+class WrittenRule(Rule):
+    """A rule as a file may have it, for the printed schema: a single pointer needs no list."""
+
+    pointer: Pointer | None = None
+
+
 def _rule(value: Any) -> Any:
     """A pointer alone, or several, stand for a rule."""
     if isinstance(value, str):
@@ -78,10 +84,16 @@ class Signature(Strict):
     fresh_for: Span = timedelta(minutes=5)
 
 
+MapRule = Annotated[Rule, BeforeValidator(_rule, json_schema_input_type=Pointer | list[Pointer] | WrittenRule)]
+
+
 class Source(Strict):
     """One system that reports incidents. Without ``map`` it speaks JSON v1."""
 
-    map: Mapping[str, Annotated[Rule, BeforeValidator(_rule)]] = Field(default_factory=dict)
+    map: Mapping[str, MapRule] = Field(
+        default_factory=dict, description="fields of the event, by name",
+        json_schema_extra={"if": {"minProperties": 1}, "then": {"required": [*REQUIRED]}},
+    )  # fmt: skip
     timezone: ZoneInfo | None = Field(default=None, description="of times that come without an offset")
     time_format: str = Field(default="", max_length=40, description="of times that are not ISO 8601, as in strptime")
     topic: str = Field(default="", max_length=200, description="MQTT topic filter that is this source's alone")

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dispatcher.cli import main
-from dispatcher.cli.schema import config_schema, event_schema, playbook_schema
+from dispatcher.cli.schema import config_schema, event_schema, people_schema, playbook_schema, sources_schema
 from dispatcher.cli.token import read
 from dispatcher.clock import SystemClock
 from dispatcher.documents import read_yaml
@@ -190,7 +190,31 @@ def test_shipped_configurations_are_what_the_schema_says(name: str) -> None:
     assert list(validator.iter_errors({**data, "channel": {}}))
 
 
-@pytest.mark.parametrize("subject", ["event", "playbook", "config"])
+def test_the_example_of_sources_is_what_the_schema_says() -> None:
+    """The shipped maps validate in a file of their own and in the main file; one without a needed rule does not."""
+    name = "examples/sources/sources.yaml"
+    data = read_yaml((ROOT / name).read_text(), name).data
+    validator, main = Draft202012Validator(sources_schema()), Draft202012Validator(config_schema())
+    whole = {"realm": "live", "sender": {"name": "Leer"}, **data}
+
+    assert not [*validator.iter_errors(data), *main.iter_errors(whole)]
+    del data["sources"]["lagekarte"]["map"]["incident"]
+    assert [error.validator for error in validator.iter_errors(data)] == ["required"]
+    assert list(main.iter_errors(whole))
+    assert list(validator.iter_errors({"sources": {"els": {"heartbeat": "often"}}}))
+
+
+def test_people_are_what_the_schema_says() -> None:
+    """A file of people validates; a role that nobody has, or a list that does not exist, does not."""
+    people: dict[str, object] = {"anna": {"role": "supervisor", "channels": ["chief"], "regions": ["leer"]}, "ben": {}}
+    validator = Draft202012Validator(people_schema())
+
+    assert not list(validator.iter_errors({"people": people, "duty": ["ben"], "escalation": ["anna"]}))
+    assert list(validator.iter_errors({"people": {"ben": {"role": "king"}}}))
+    assert list(validator.iter_errors({"people": people, "on_duty": ["ben"]}))
+
+
+@pytest.mark.parametrize("subject", ["event", "playbook", "config", "sources", "people"])
 def test_schemas_are_printed_as_json(capsys: pytest.CaptureFixture[str], subject: str) -> None:
     """Each schema is printed as JSON that names its dialect."""
     printed = json.loads(Ran(capsys, "schema", subject).out)
