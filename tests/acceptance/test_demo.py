@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--no-first-run"]  # fmt: skip
+from integration.paper import QUIET
 
 
 @asynccontextmanager
@@ -54,7 +52,7 @@ async def test_the_page_shows_the_deliveries_live(need):
         login = re.search(rb"console +(\S+)", said)[1].decode()
         wall = re.search(rb"wall +(\S+)", said)[1].decode()
         async with playwright.async_playwright() as browsers:
-            browser = await browsers.chromium.launch(executable_path=chromium, args=CHROMIUM)
+            browser = await browsers.chromium.launch(executable_path=chromium, args=QUIET)
             page, errors = await browser.new_page(viewport={"width": 1600, "height": 1000}), list[str]()
             page.on("pageerror", lambda error: errors.append(str(error)))
             await page.goto(login)
