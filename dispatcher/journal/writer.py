@@ -106,6 +106,7 @@ class ThreadExecutor:
         """``on_commit`` and ``on_broken`` are called on the event loop's thread."""
         self._engine, self._loop = engine, loop
         self._on_commit, self._on_broken = on_commit, on_broken
+        self._broken: JournalBroken | None = None
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
@@ -142,24 +143,33 @@ class ThreadExecutor:
         return jobs, False
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
+        """Nothing is written after the journal broke: a flush that works again does not bring back what the last one lost."""
         started = time.perf_counter()
         try:
-            run_group(self._engine, jobs)
+            if self._broken is None:
+                run_group(self._engine, jobs)
         except DBAPIError as error:
             self._fail(jobs, translated(error))
+        else:
+            _give_up(jobs, self._broken)
         COMMIT.observe(time.perf_counter() - started)
         self._loop.call_soon_threadsafe(self._done, jobs)
 
     def _fail(self, jobs: list[_Job[Any]], error: JournalBusy | JournalBroken) -> None:
         log.error("commit_failed", error=str(error), units=len(jobs))
-        for job in jobs:
-            job.error = error
+        _give_up(jobs, error)
         if isinstance(error, JournalBroken):
+            self._broken = error
             self._loop.call_soon_threadsafe(self._on_broken, error)
 
     def _done(self, jobs: list[_Job[Any]]) -> None:
         _settle(jobs)
         self._on_commit()
+
+
+def _give_up(jobs: list[_Job[Any]], error: JournalBusy | JournalBroken | None) -> None:
+    for job in jobs:
+        job.error = error or job.error
 
 
 def _settle(jobs: list[_Job[Any]]) -> None:

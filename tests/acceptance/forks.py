@@ -89,9 +89,9 @@ def _daemon(config: Path, log: Path, traced: bool, fault: Callable[[], None] | N
     for stream in (sys.stdout, sys.stderr):
         os.dup2(handle, stream.fileno())
     os.environ.update({**PASSWORD, **SECRET})
+    # Where only ancestors may trace (kernel.yama.ptrace_scope=1), anyone may trace this one.
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(PR_SET_PTRACER_ANY), 0, 0, 0)
     if traced:
-        # Where only ancestors may trace (kernel.yama.ptrace_scope=1), anyone may trace this one.
-        ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(PR_SET_PTRACER_ANY), 0, 0, 0)
         while b"\nTracerPid:\t0\n" in Path("/proc/self/status").read_bytes():
             time.sleep(0.001)
     if fault:

@@ -1,11 +1,13 @@
-"""Killing a daemon at one system call of one kind: strace counts its calls and sends the kill at the entry of the Nth."""
+"""Faults of the machine by strace: a kill at the Nth system call of one kind, or a disk that fails a daemon for a while."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from acceptance.forks import Fork, ForkedDaemon
@@ -24,6 +26,35 @@ async def start_traced(
     return await asyncio.create_subprocess_exec(
         strace, "-f", "-qq", "-e", "signal=none", *options, "-o", str(log), "-p", str(daemon.process.pid)
     )
+
+
+@asynccontextmanager
+async def afflicted(
+    strace: str, daemon: ForkedDaemon, log: Path, call: str, fault: str, *files: Path
+) -> AsyncIterator[None]:
+    """Within the block ``call`` meets ``fault`` (as strace's ``inject`` names it) in a running daemon, on ``files`` or all."""
+    assert isinstance(daemon.process, Fork)
+    paths = [option for file in files for option in ("-P", str(file))]
+    process = await asyncio.create_subprocess_exec(
+        strace, "-f", "-qq", "-ttt", "-e", "signal=none", "-e", f"trace={call}", "-e", f"inject={call}:{fault}", *paths,
+        "-o", str(log), "-p", str(daemon.process.pid),
+    )  # fmt: skip
+    threads = Path(f"/proc/{daemon.process.pid}/task")
+    async with asyncio.timeout(10):
+        while any("\nTracerPid:\t0\n" in status.read_text() for status in threads.glob("*/status")):
+            await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.wait()
+
+
+def first_fault(log: Path) -> float:
+    """When the first fault was injected, in seconds since the epoch."""
+    lines = (line for line in log.read_text().splitlines() if line.endswith("(INJECTED)"))
+    return float(next(lines).split()[1])
 
 
 def kill_at(call: str, number: int) -> tuple[str, ...]:

@@ -215,6 +215,16 @@ async def test_the_service_hears_that_the_journal_broke(engine: Engine) -> None:
         assert [str(error) for error in broken] == ["no such table: missing"]
 
 
+async def test_nothing_is_written_after_the_journal_broke(engine: Engine) -> None:
+    """After the first I/O error no later unit is written or answered as written, though the file may work again."""
+    with threaded(engine) as executor:
+        with pytest.raises(JournalBroken):
+            await executor.submit(lambda connection: connection.execute(text("DELETE FROM missing")))
+        with pytest.raises(JournalBroken, match="no such table"):
+            await executor.submit(number(1))
+    assert written(engine) == []
+
+
 @pytest.mark.parametrize("inline", [True, False])
 async def test_every_commit_is_told(inline: bool, tmp_path: Path) -> None:
     """After every commit the feed is woken, on the event loop's own thread."""
