@@ -39,7 +39,7 @@ from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
 from dispatcher.settings.sources import absolute
 from dispatcher.telemetry import logger
-from dispatcher.watch import Watch
+from dispatcher.watch import Trouble, Watch
 from dispatcher.web import Hub
 from dispatcher.worker import Worker
 
@@ -49,6 +49,7 @@ EXIT_BROKEN = 70
 DRAIN_SECONDS = 10.0
 HARD_SECONDS = 15.0
 DESCRIPTORS = 16_384
+BROKER_GRACE = 15.0  # seconds; a shorter absence is nothing to wake somebody for
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ class Service:
     def readiness(self) -> Mapping[str, bool]:
         """What must hold before this daemon is relied on."""
         states = {
-            "journal": not self.broken.is_set(), "recovered": self.ready, "configuration": not self.loaded.broken,
+            "journal": not self.broken.is_set() and self.journal.takes_in, "recovered": self.ready, "configuration": not self.loaded.broken,
         }  # fmt: skip
         return states if self.intake is None else {**states, "broker": self.intake.connected}
 
@@ -170,6 +171,7 @@ async def build(
         tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
+        service.spawn(journal.tend(), "disk")
         await pipeline.decisions.means.recall()
         called = await journal.write(standing.called_until)
         worker.enqueue(await recovery.run())
@@ -179,8 +181,8 @@ async def build(
         feed.add(pager)
         service.spawn(feed.run(journal, called), "feed")  # with what a crash left untold and what recovery decided
         service.spawn(pager.run(), "pager")
-        watch = Watch(pipeline, journal)
-        pipeline.heard = watch.event
+        watch = Watch(pipeline, journal, troubles=[Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble"))])
+        pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
         service.ready = True
         service.adopt(loaded)
@@ -197,7 +199,7 @@ async def build(
             service.intake = MqttIntake(
                 loaded.broker, deployment.realm, pipeline.receive, clock, sources=deployment.sources, alive=watch.alive
             )
-            watch.broker = partial(getattr, service.intake, "trouble")
+            watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, service.intake, "trouble"), BROKER_GRACE))
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)

@@ -94,6 +94,7 @@ class Pipeline:
         self.clock, self.rng, self.steps = clock, rng, steps
         self.decisions = Decisions.over(Means(journal, setup, launch, fence, clock))
         self.heard: Callable[[IncidentEvent], None] = lambda _: None  # told of every event that could be read
+        self.admit: Callable[[], None] = lambda: None  # raises `JournalBusy` where nothing new may come in
         self.links: Links | None = None
         self.damper = Damper()
         self._locks: WeakValueDictionary[IncidentId, asyncio.Lock] = WeakValueDictionary()
@@ -108,6 +109,8 @@ class Pipeline:
 
         Raises `JournalBusy` where nothing could be written: nothing is acknowledged, the caller tries again.
         """
+        if not inbound.person:  # what people decide takes what room there is
+            self.admit()
         now = self.clock.now()
         try:
             event = read(inbound, self.deployment.sources, now)

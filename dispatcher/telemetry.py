@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,6 +28,7 @@ COMMIT = Histogram(
     "dispatcher_journal_commit_seconds", "Time of one group commit",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5), registry=REGISTRY,
 )  # fmt: skip
+DROPPED = Counter("dispatcher_log_lines_dropped_total", "Log lines that could not be written", registry=REGISTRY)
 BROKER = Gauge("dispatcher_broker_connected", "1 while the broker connection stands", registry=REGISTRY)
 
 
@@ -52,6 +54,20 @@ def _redact_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
+class _Lines:
+    """Where log lines go. Where they cannot, as on a full disk, they are dropped and counted: a log stops nobody's work."""
+
+    def write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+        except OSError:
+            DROPPED.inc()
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
     """JSON lines on stderr, or readable ones on a terminal; the standard library's loggers take the same way."""
     if json is None:
@@ -69,7 +85,7 @@ def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lines())),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(

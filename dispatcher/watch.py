@@ -1,4 +1,4 @@
-"""Listens whether sources still speak: silence, numbers missing from a sequence, and a broker that is away, are paged."""
+"""Listens whether sources still speak: silence, numbers missing from a sequence, and trouble that lasts, are paged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,22 @@ from dispatcher.telemetry import logger
 
 log = logger("watch")
 
-BROKER_SECONDS = 15.0  # a shorter absence is nothing to wake somebody for
 LATE_SECONDS = 2.0  # a number that comes so much later was not missing
 MOST_MISSING = 100
 TICK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Something that may be wrong for a while: ``words`` say what, empty where all is well.
+
+    What lasts ``grace`` seconds is paged, once until it is over; less is nothing to wake somebody for.
+    """
+
+    cause: Cause
+    words: Callable[[], str]
+    grace: float = 0.0
+    since: float | None = None
 
 
 @dataclass(slots=True)
@@ -32,8 +44,7 @@ class Watch:
     road: Pipeline
     journal: Journal
     monotonic: Callable[[], float] = time.monotonic
-    broker: Callable[[], str] = lambda: ""  # why events may not reach us at all, in words
-    _trouble_since: float | None = None
+    troubles: list[Trouble] = field(default_factory=list)
     _heard: dict[str, float] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
     _latest: dict[str, int] = field(default_factory=dict)
@@ -79,9 +90,10 @@ class Watch:
                 log.warning("watch_waits", error=str(error))
 
     async def look(self) -> None:
-        """Page every silence, every gap and every trouble with the broker that has lasted."""
+        """Page every silence, every gap and every trouble that has lasted."""
         now = self.monotonic()
-        await self._look_at_broker(now)
+        for trouble in self.troubles:
+            await self._look_at(trouble, now)
         for name, source in self.road.deployment.sources.items():
             if source is None or source.heartbeat is None or name in self._silent:
                 continue
@@ -96,15 +108,15 @@ class Watch:
             for number in gone:
                 del missing[number]
 
-    async def _look_at_broker(self, now: float) -> None:
-        trouble = self.broker()
-        if not trouble:
-            self._trouble_since = None
-        elif self._trouble_since is None:
-            self._trouble_since = now
-        elif now - self._trouble_since > BROKER_SECONDS:
-            await self._page(Cause.BROKER, f"{trouble}; events may not reach us")
-            self._trouble_since = math.inf  # told, until it is over
+    async def _look_at(self, trouble: Trouble, now: float) -> None:
+        words = trouble.words()
+        if not words:
+            trouble.since = None
+        elif trouble.since is None:
+            trouble.since = now
+        elif now - trouble.since > trouble.grace:
+            await self._page(trouble.cause, words)
+            trouble.since = math.inf  # told, until it is over
 
     async def _page(self, cause: Cause, line: str) -> None:
         self._pages += 1

@@ -327,11 +327,12 @@ class MqttIntake:
 
     async def _until_journaled(self, inbound: Inbound) -> None:
         """A broker never sends again on a living connection, so what could not be written is tried again here."""
-        while True:
+        for attempt in itertools.count(1):
             try:
                 await self._receive(inbound)
             except JournalError as error:
-                log.warning("intake_waits", error=str(error))
+                if attempt == 1:  # a disk that is full shall not be filled with this line
+                    log.warning("intake_waits", error=str(error))
                 await asyncio.sleep(BUSY_PAUSE)
             else:
                 return

@@ -14,6 +14,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from dispatcher.journal.disk import Disk
 from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
 from dispatcher.model.errors import JournalBroken, JournalLocked
 from dispatcher.model.playbook import Strict
@@ -22,6 +23,7 @@ from dispatcher.telemetry import logger
 log = logger("journal")
 
 BUSY_PAUSE = 0.5  # seconds until what a busy journal refused is tried again
+TEND_SECONDS = 1.0
 
 
 class JournalSettings(Strict):
@@ -43,9 +45,9 @@ class Journal(Protocol):
 class SqliteJournal:
     """SQLite in WAL mode with synchronous=FULL: one writer, readers in ``mode=ro``."""
 
-    def __init__(self, writer: Executor, readers: Engine) -> None:
+    def __init__(self, writer: Executor, readers: Engine, disk: Disk) -> None:
         """Use `open_journal` to make one."""
-        self._writer, self._readers = writer, readers
+        self._writer, self._readers, self._disk = writer, readers, disk
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
 
     def write(self, unit: Unit[T]) -> asyncio.Future[T]:
@@ -55,6 +57,26 @@ class SqliteJournal:
     async def read(self, unit: Unit[T]) -> T:
         """Run ``unit`` on a reading connection, off the event loop; raises `JournalBusy` or `JournalBroken`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, unit)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with its disk, in words; empty where nothing is."""
+        return self._disk.trouble
+
+    @property
+    def takes_in(self) -> bool:
+        """Whether what is new can be written as well."""
+        return not self._disk.full
+
+    def admit(self) -> None:
+        """Raise `JournalFull` where only what is under way may still be written."""
+        self._disk.admit()
+
+    async def tend(self) -> None:
+        """Look after the disk each second, until cancelled."""
+        while True:
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._disk.keep_room)
+            await asyncio.sleep(TEND_SECONDS)
 
     def _read(self, unit: Unit[T]) -> T:
         try:
@@ -111,14 +133,16 @@ async def open_journal(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = lock_file(path)
-    engine = sqlite_engine(path)
+    engine, disk = sqlite_engine(path), Disk(path)
     try:
         prepare(engine)
         loop = asyncio.get_running_loop()
         writer: Executor = (
-            InlineExecutor(engine, on_commit) if inline else ThreadExecutor(engine, loop, on_commit, on_broken)
+            InlineExecutor(engine, on_commit)
+            if inline
+            else ThreadExecutor(engine, loop, on_commit, on_broken, disk.give_way)
         )
-        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True))
+        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk)
         try:
             yield journal
         finally:

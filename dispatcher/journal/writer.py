@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
-from dispatcher.model.errors import JournalBroken, JournalBusy
+from dispatcher.model.errors import JournalBroken, JournalBusy, JournalFull
 from dispatcher.telemetry import COMMIT, logger
 
 T = TypeVar("T")
@@ -69,7 +69,9 @@ def _run(connection: Connection, job: _Job[Any]) -> None:
 def translated(error: DBAPIError) -> JournalBusy | JournalBroken:
     """Full or busy can pass by itself; after any other I/O error nobody knows what is on disk."""
     text = str(error.orig)
-    if "full" in text or "locked" in text or "busy" in text:
+    if "full" in text:
+        return JournalFull(text)
+    if "locked" in text or "busy" in text:
         return JournalBusy(text)
     return JournalBroken(text)
 
@@ -102,10 +104,11 @@ class ThreadExecutor:
     def __init__(
         self, engine: Engine, loop: asyncio.AbstractEventLoop,
         on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
+        on_full: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """``on_commit`` and ``on_broken`` are called on the event loop's thread."""
+        """``on_commit`` and ``on_broken`` are called on the event loop's thread, ``on_full`` on the writer's own."""
         self._engine, self._loop = engine, loop
-        self._on_commit, self._on_broken = on_commit, on_broken
+        self._on_commit, self._on_broken, self._on_full = on_commit, on_broken, on_full
         self._broken: JournalBroken | None = None
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -158,6 +161,8 @@ class ThreadExecutor:
     def _fail(self, jobs: list[_Job[Any]], error: JournalBusy | JournalBroken) -> None:
         log.error("commit_failed", error=str(error), units=len(jobs))
         _give_up(jobs, error)
+        if isinstance(error, JournalFull):
+            self._on_full()
         if isinstance(error, JournalBroken):
             self._broken = error
             self._loop.call_soon_threadsafe(self._on_broken, error)

@@ -14,7 +14,8 @@
     ├── Fenced                  a stop or an end was raised before the request head was written
     ├── ChannelError            an attempt failed: carries an Outcome-ready reason and what may have left
     └── JournalError
-        ├── JournalBusy         disk full or busy: do not acknowledge, try again
+        ├── JournalBusy         somebody else holds the file: do not acknowledge, try again
+        │   └── JournalFull     the disk is full: the same, and nothing new comes in
         ├── JournalBroken       any other I/O error: exit 70, restart, replay
         └── JournalLocked       a second daemon on the same file
 """
@@ -101,7 +102,11 @@ class JournalError(DispatcherError):
 
 
 class JournalBusy(JournalError):
-    """The disk is full or the file is busy: do not acknowledge, try again."""
+    """Nothing can be written at the moment: do not acknowledge, try again."""
+
+
+class JournalFull(JournalBusy):
+    """The disk is full."""
 
 
 class JournalBroken(JournalError):

@@ -48,6 +48,7 @@ class Cause(StrEnum):
     SIGNATURE = "signature"
     SILENT = "silent"
     BROKER = "broker"
+    JOURNAL = "journal"
     GAP = "gap"
     CONFIGURATION = "configuration"
 
@@ -81,7 +82,8 @@ _HEADLINES = {
     Cause.WITHHELD: "Ungeprüfte Angaben zurückgehalten / Details that nobody has read were left out",
     Cause.SIGNATURE: "Signatur ungültig, Ereignis abgewiesen / Signature not valid, an incident event was refused",
     Cause.SILENT: "Leitstellensystem schweigt / A source of incident events is silent",
-    Cause.BROKER: "Verbindung zum Broker gestört / Trouble with the broker",
+    Cause.BROKER: "Broker gestört, Ereignisse kommen nicht an / Trouble with the broker, events may not reach us",
+    Cause.JOURNAL: "Datenträger des Journals gestört / Trouble with the journal's disk",
     Cause.GAP: "Ereignisse fehlen in der Folge / Incident events are missing from the sequence",
     Cause.CONFIGURATION: "Konfiguration fehlerhaft / The configuration is broken",
     Cause.DEGRADED: "Vorlage fehlerhaft, Minimaltext gesendet / A template failed, the minimal text goes out",

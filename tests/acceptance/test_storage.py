@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+import aiomqtt
 import pytest
 from acceptance.forks import ForkedDaemon
-from acceptance.harness import Receivers, event, one_playbook, publish
+from acceptance.harness import Arrival, Receivers, event, one_playbook, publish
 from acceptance.tracing import afflicted, first_fault
 from integration.broker import Mosquitto
 
 from dispatcher.app import EXIT_BROKEN
 from dispatcher.intake.embedded import free_port
+from dispatcher.plan.pages import Cause
+from dispatcher.wall.app import running_wall
 
 CHANNELS = 2
 
@@ -29,10 +37,10 @@ class Bench:
     broker: Mosquitto
     folder: Path
 
-    def daemon(self, **more: object) -> ForkedDaemon:
-        """A daemon that is not started yet."""
+    def daemon(self, **channels: object) -> ForkedDaemon:
+        """A daemon that is not started yet, with ``channels`` more."""
         one_playbook(self.folder)
-        return ForkedDaemon(self.folder, self.broker, self.world.channels(CHANNELS), free_port(), **more)
+        return ForkedDaemon(self.folder, self.broker, self.world.channels(CHANNELS) | channels, free_port())
 
     def afflicted(self, daemon: ForkedDaemon, call: str, fault: str, *files: Path):
         """Within the block the daemon's disk has that fault."""
@@ -86,3 +94,134 @@ async def test_an_io_error_ends_the_daemon_and_loses_nothing(call, often, bench)
         await daemon.start()
         await bench.all_said(daemon, ["before", *names])
         assert bench.unmarked(daemon) == set()
+
+
+@pytest.fixture
+def small_disk(tmp_path, lack) -> Iterator[Path]:
+    """A disk of 48 MB that is this test's alone."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(folder)]
+    tried = subprocess.run(mounting, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        lack(f"no disk may be mounted here (a container needs SYS_ADMIN): {tried.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Within the block there is not a byte left on the disk that ``folder`` is on."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        for size in (2**20, 2**12, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@asynccontextmanager
+async def receipts(broker: Mosquitto) -> AsyncIterator[list[str]]:
+    """The ids of events that the daemon gave a receipt for, as they come."""
+    heard: list[str] = []
+
+    async def listen() -> None:
+        with contextlib.suppress(aiomqtt.MqttError):  # at the end
+            async for message in client.messages:
+                heard.append(json.loads(message.payload)["id"])
+
+    async with broker.client() as client:
+        await client.subscribe("dispatcher/exercise/receipts/#", qos=1)
+        listening = asyncio.create_task(listen())
+        yield heard
+        listening.cancel()
+
+
+async def until_readiness(daemon: ForkedDaemon, seconds: float, **wanted: bool) -> float:
+    """Wait until `/readyz` says so; how long it took, in seconds."""
+    began = time.monotonic()
+    async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{daemon.url}/readyz") as response:
+                if wanted.items() <= (await response.json())["ready"].items():
+                    return time.monotonic() - began
+            await asyncio.sleep(0.01)
+
+
+async def test_a_full_disk_stops_what_is_new_and_nothing_else(bench, small_disk, mosquitto) -> None:
+    """Not a byte left: no new event is acknowledged, what is under way and what people say ends well, staff are paged.
+
+    With room again it goes on by itself within 5 s.
+    """
+    answered = asyncio.Event()
+
+    async def when_told(_: Arrival) -> int:
+        await answered.wait()
+        return 200
+
+    names = [str(number) for number in range(20)]
+    bench.folder = small_disk
+    async with running_wall() as wall, receipts(mosquitto) as heard:
+        duty = {"kind": "ntfy", "realm": "exercise", "audience": "staff", "url": f"{wall.url}/ntfy/duty"}
+        daemon = bench.daemon(duty=duty)
+        async with daemon:
+            await bench.take_in(daemon, "before")
+            bench.world.answers["c0"] = when_told
+            await publish(mosquitto, [event("under-way")])
+            await daemon.until(lambda: daemon.states()["accepted"] == 3)
+            with filled(small_disk):
+                await publish(mosquitto, [event("straw")])
+                await until_readiness(daemon, 5, journal=False)
+                await publish(mosquitto, [event(name) for name in names])
+                answered.set()
+                await daemon.until(lambda: daemon.states()["accepted"] >= 4)
+                await bench.world.until(lambda: any(Cause.JOURNAL.headline in p["text"] for p in wall.board.posts()), 5)
+                status, _ = await daemon.api("POST", "playbooks/amok/trigger", {"place": "Hafen", "regions": ["leer"]})
+                assert status == 201
+                known = {name for (name,) in daemon.rows("SELECT id FROM events")}
+                assert known & {*names} == set()
+                assert heard[:2] == ["before", "under-way"]
+                assert {*heard} <= known
+            took = await until_readiness(daemon, 5, journal=True)
+            await daemon.until(lambda: daemon.rows("SELECT count(*) FROM events") == [(24,)], 5)
+    print(f"\nready again {took:.2f} s after there was room")
+
+
+async def test_a_disk_that_says_it_is_full_is_asked_again(bench, mosquitto) -> None:
+    """While every write answers ENOSPC nothing is acknowledged and nothing ends; then all of it is taken in, once."""
+    names = [str(number) for number in range(20)]
+    daemon = bench.daemon()
+    async with daemon, receipts(mosquitto) as heard:
+        await bench.take_in(daemon, "before")
+        async with bench.afflicted(daemon, "pwrite64", "error=ENOSPC"):
+            await publish(mosquitto, [event(name) for name in names])
+            await until_readiness(daemon, 5, journal=False)
+            assert heard == ["before"]
+        began = time.monotonic()
+        await bench.all_said(daemon, ["before", *names])
+        took = time.monotonic() - began
+        await bench.world.until(lambda: sorted(heard) == sorted(["before", *names]))
+        assert bench.unmarked(daemon) == set()
+    assert took <= 5
+    print(f"\nall said {took:.2f} s after there was room")
+
+
+async def test_a_disk_too_full_to_tidy_up_loses_nothing(bench) -> None:
+    """Where the log cannot be copied into the journal's file for want of room, it grows, and events go on."""
+    daemon, names = bench.daemon(), []
+    log = daemon.journal_path.with_name("journal.sqlite-wal")
+    async with daemon:
+        async with bench.afflicted(daemon, "pwrite64", "error=ENOSPC", daemon.journal_path):
+            while not names or log.stat().st_size < 6 * 2**20:  # SQLite copies it from 4 MB on
+                burst = [str(len(names) + n) for n in range(40)]
+                names += burst
+                await publish(bench.broker, [event(name) for name in burst])
+                await bench.all_said(daemon, names)
+        assert daemon.journal_path.stat().st_size < 10_000
+        assert first_fault(bench.log)
+        await bench.take_in(daemon, *names, "after")
+    assert daemon.journal_path.stat().st_size > 100_000

@@ -9,7 +9,8 @@ from unit.house import deployment, event, playbook, road
 
 from dispatcher.journal import standing
 from dispatcher.model.source import Source
-from dispatcher.watch import Watch
+from dispatcher.plan.pages import Cause
+from dispatcher.watch import Trouble, Watch
 
 WHERE = deployment(playbook(), sources={"els": Source(heartbeat=timedelta(seconds=90), sequence=True)})
 
@@ -60,7 +61,8 @@ async def test_trouble_with_the_broker_is_paged_when_it_lasts(tmp_path: Path) ->
     """A broker that is away for a moment wakes nobody; one that stays away pages once, and again after it was back."""
     async with road(tmp_path) as found:
         time, trouble = [0.0], ["no connection to broker:1883"]
-        watch = Watch(found.pipeline, found.journal, lambda: time[0], lambda: trouble[0])
+        broker = Trouble(Cause.BROKER, lambda: trouble[0], 15)
+        watch = Watch(found.pipeline, found.journal, lambda: time[0], [broker])
         for moment, said in ((0, "away"), (14, "away"), (15, ""), (16, "away"), (32, "away"), (500, "away")):
             time[0], trouble[0] = moment, said
             await watch.look()
