@@ -49,7 +49,7 @@ EXIT_BROKEN = 70
 DRAIN_SECONDS = 10.0
 HARD_SECONDS = 15.0
 DESCRIPTORS = 16_384
-BROKER_GRACE = 15.0  # seconds; a shorter absence is nothing to wake somebody for
+GRACE = 15.0  # seconds; a shorter absence is nothing to wake somebody for
 
 
 @dataclass(slots=True)
@@ -181,7 +181,10 @@ async def build(
         feed.add(pager)
         service.spawn(feed.run(journal, called), "feed")  # with what a crash left untold and what recovery decided
         service.spawn(pager.run(), "pager")
-        watch = Watch(pipeline, journal, troubles=[Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble"))])
+        watch = Watch(pipeline, journal, troubles=[
+            Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble")),
+            Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), GRACE),
+        ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
         service.ready = True
@@ -199,7 +202,7 @@ async def build(
             service.intake = MqttIntake(
                 loaded.broker, deployment.realm, pipeline.receive, clock, sources=deployment.sources, alive=watch.alive
             )
-            watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, service.intake, "trouble"), BROKER_GRACE))
+            watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, service.intake, "trouble"), GRACE))
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)

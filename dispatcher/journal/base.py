@@ -24,6 +24,7 @@ log = logger("journal")
 
 BUSY_PAUSE = 0.5  # seconds until what a busy journal refused is tried again
 TEND_SECONDS = 1.0
+STALL_SECONDS = 0.5  # a commit that takes longer waits for a disk that hangs
 
 
 class JournalSettings(Strict):
@@ -60,13 +61,18 @@ class SqliteJournal:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with its disk, in words; empty where nothing is."""
+        """What is wrong with the room on its disk, in words; empty where nothing is."""
         return self._disk.trouble
 
     @property
+    def hangs(self) -> str:
+        """That its disk does not answer, in words; empty where it does."""
+        return "a commit does not end: the disk hangs" if self._writer.busy_for > STALL_SECONDS else ""
+
+    @property
     def takes_in(self) -> bool:
-        """Whether what is new can be written as well."""
-        return not self._disk.full
+        """Whether what is new can be written now."""
+        return not self._disk.full and not self.hangs
 
     def admit(self) -> None:
         """Raise `JournalFull` where only what is under way may still be written."""

@@ -41,6 +41,10 @@ class Executor(Protocol):
     def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
         """Queue ``unit``; the future ends after its commit, or with its own error, `JournalBusy` or `JournalBroken`."""
 
+    @property
+    def busy_for(self) -> float:
+        """Seconds that what is being written has taken so far; 0 where nothing is."""
+
     def close(self) -> None:
         """Finish what is queued and stop."""
 
@@ -94,6 +98,11 @@ class InlineExecutor:
         self._on_commit()
         return job.future
 
+    @property
+    def busy_for(self) -> float:
+        """Who asks is not writing."""
+        return 0.0
+
     def close(self) -> None:
         """Nothing waits."""
 
@@ -110,6 +119,7 @@ class ThreadExecutor:
         self._engine, self._loop = engine, loop
         self._on_commit, self._on_broken, self._on_full = on_commit, on_broken, on_full
         self._broken: JournalBroken | None = None
+        self._since: float | None = None
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
@@ -119,6 +129,12 @@ class ThreadExecutor:
         job: _Job[T] = _Job(unit, self._loop.create_future())
         self._queue.put(job)
         return job.future
+
+    @property
+    def busy_for(self) -> float:
+        """How long the commit under way has taken so far."""
+        since = self._since
+        return 0.0 if since is None else time.perf_counter() - since
 
     def close(self) -> None:
         """Finish what is queued, then end the thread."""
@@ -147,7 +163,7 @@ class ThreadExecutor:
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
         """Nothing is written after the journal broke: a flush that works again does not bring back what the last one lost."""
-        started = time.perf_counter()
+        self._since = started = time.perf_counter()
         try:
             if self._broken is None:
                 run_group(self._engine, jobs)
@@ -155,6 +171,7 @@ class ThreadExecutor:
             self._fail(jobs, translated(error))
         else:
             _give_up(jobs, self._broken)
+        self._since = None
         COMMIT.observe(time.perf_counter() - started)
         self._loop.call_soon_threadsafe(self._done, jobs)
 

@@ -225,3 +225,32 @@ async def test_a_disk_too_full_to_tidy_up_loses_nothing(bench) -> None:
         assert first_fault(bench.log)
         await bench.take_in(daemon, *names, "after")
     assert daemon.journal_path.stat().st_size > 100_000
+
+
+async def test_a_disk_that_hangs_holds_up_nothing_but_writing(bench, mosquitto) -> None:
+    """Each flush takes 3 s: the interface answers at once, readiness says so within 1 s; then all is said, once."""
+    names, delays = [str(number) for number in range(20)], []
+
+    async def look(session: aiohttp.ClientSession) -> None:
+        while True:
+            began = time.monotonic()
+            async with session.get(f"{daemon.url}/healthz"):
+                delays.append(time.monotonic() - began)
+            await asyncio.sleep(0.01)
+
+    daemon = bench.daemon()
+    async with daemon, receipts(mosquitto) as heard, aiohttp.ClientSession() as session:
+        await bench.take_in(daemon, "before")
+        async with bench.afflicted(daemon, "fdatasync", "delay_enter=3000000:when=1"):
+            looking = asyncio.create_task(look(session))
+            await publish(mosquitto, [event(name) for name in names])
+            degraded = await until_readiness(daemon, 2, journal=False)
+            assert heard == ["before"]
+            again = await until_readiness(daemon, 10, journal=True)
+            looking.cancel()
+        await bench.all_said(daemon, ["before", *names])
+        assert bench.unmarked(daemon) == set()
+    assert degraded <= 1
+    assert again >= 2
+    assert sorted(delays)[int(len(delays) * 0.99)] <= 0.05, max(delays)
+    print(f"\ndegraded after {degraded:.2f} s; answers p99 {sorted(delays)[int(len(delays) * 0.99)] * 1000:.0f} ms")
