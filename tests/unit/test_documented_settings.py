@@ -26,14 +26,14 @@ from dispatcher.plan.library import load_playbook
 from dispatcher.plan.occasion import PROVIDED
 from dispatcher.plan.templates import FILTERS, TESTS
 from dispatcher.settings.people import PersonEntry
-from dispatcher.settings.schema import ChannelEntry, Contact, Main, RegionEntry, SenderEntry
+from dispatcher.settings.schema import ChannelEntry, Contact, Main, RateEntry, RegionEntry, SenderEntry
 
 DOCS = Path(__file__).parents[2] / "docs"
 SETTINGS, PLAYBOOKS = ((DOCS / name).read_text() for name in ("configuration.md", "playbooks.md"))
 MODELS: dict[str, type[BaseModel]] = {
     "`dispatcher.yaml`": Main, "`sender`": SenderEntry, "`sender.contact`": Contact, "`broker`": MqttSettings,
     "`journal`": JournalSettings, "`console`": ConsoleSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
-    "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
+    "`rate`": RateEntry, "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
     "Tokens": TokensFile, "`tokens`": Entry,
 }  # fmt: skip
 PARTS: dict[str, type[BaseModel]] = {
