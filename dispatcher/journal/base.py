@@ -154,5 +154,6 @@ async def open_journal(
         finally:
             await loop.run_in_executor(None, journal.close)
     finally:
+        disk.close()
         engine.dispose()
         os.close(lock)

@@ -54,10 +54,14 @@ class Disk:
 
     def give_way(self) -> None:
         """The disk is full: free the reserve."""
-        reserve, self._reserve = self._reserve, None
         if not self._full:
             log.error("disk_full", folder=str(self._folder))
         self._full = True
+        self.close()
+
+    def close(self) -> None:
+        """Give the reserve back."""
+        reserve, self._reserve = self._reserve, None
         if reserve is not None:
             reserve.close()
 
