@@ -24,12 +24,12 @@ from dispatcher.console.auth import Tickets, Tokens
 from dispatcher.feed import Feed, MqttStatus
 from dispatcher.intake.mqtt import MqttIntake
 from dispatcher.journal import standing, store
-from dispatcher.journal.base import SqliteJournal, open_journal
+from dispatcher.journal.base import BUSY_PAUSE, SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.keeping import keep_configuration
 from dispatcher.launch import Launch
 from dispatcher.links import SignedLinks
-from dispatcher.model.errors import ConfigurationError, JournalBroken, Problem
+from dispatcher.model.errors import ConfigurationError, JournalBroken, JournalBusy, Problem
 from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
@@ -116,6 +116,18 @@ class Service:
                 keep_configuration, digest=loaded.digest, main=main, files=loaded.files, at=self.pipeline.clock.now()
             ))  # fmt: skip
 
+    async def judge_when_possible(self, problems: Sequence[Problem]) -> None:
+        """The same; while the journal cannot be written it waits, and nobody waits for it."""
+        try:
+            await self.judge(problems)
+        except JournalBusy as error:
+            log.warning("judgement_waits", error=str(error))
+            self.once(self._judge_later(problems), "judge")
+
+    async def _judge_later(self, problems: Sequence[Problem]) -> None:
+        await asyncio.sleep(BUSY_PAUSE)
+        await self.judge_when_possible(problems)
+
     async def _complain(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
             log.error("configuration", problem=str(problem))
@@ -130,10 +142,14 @@ class Service:
         return states if self.intake is None else {**states, "broker": self.intake.connected}
 
     async def stop_tasks(self) -> None:
-        """Cancel what `spawn` started, newest first."""
-        for task in reversed(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel what `spawn` started, newest first.
+
+        Again and again: in Python 3.11 `asyncio.wait_for` forgets a cancellation that comes as its future ends.
+        """
+        while running := [task for task in reversed(self._tasks) if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=1)
 
 
 # Straight-line wiring, long on purpose: everything that is made stands here in its order, once, with what it is given.
@@ -206,7 +222,7 @@ async def build(
             feed.add(MqttStatus(service.intake, journal))
             service.spawn(service.intake.run(), "mqtt")
             stack.push_async_callback(service.intake.close)
-        await service.judge(problems_of(loaded))
+        await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
         yield service
 
@@ -243,8 +259,8 @@ async def serve(loaded: Loaded, path: Path) -> int:
             log.info("stopping", broken=service.broken.is_set())
             if service.broken.is_set():
                 os._exit(EXIT_BROKEN)  # what is on disk is unknown: nothing more is written, the next start replays
-    except JournalBroken as error:
-        log.critical("journal_broken", error=str(error))
+    except (JournalBroken, JournalBusy) as error:
+        log.critical("no_journal", error=str(error))
         return EXIT_BROKEN
     return 0
 

@@ -96,6 +96,7 @@ class SqliteJournal:
         self._pool.shutdown(wait=True)
         self._readers.dispose()
         self._writer.close()
+        self._disk.close()
 
 
 def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
@@ -119,14 +120,32 @@ def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
 
 
 def lock_file(path: Path) -> int:
-    """Take the lock beside ``path`` for the life of this process; raises `JournalLocked` when another daemon has it."""
-    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    """Take the lock beside ``path`` for the life of this process.
+
+    Raises `JournalLocked` when another daemon has it, `JournalBroken` where there can be no journal.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise JournalBroken(f"{path}: no journal can be here: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise JournalLocked(f"{path}: another daemon holds this journal") from None
+        remedy = "stop it, or give this one a journal.path of its own"
+        raise JournalLocked(f"{path}: another daemon holds this journal ({remedy})") from None
     return handle
+
+
+def _prepare(engine: Engine, path: Path) -> None:
+    from dispatcher.journal.schema import prepare  # noqa: PLC0415 - alembic only where the schema is not current
+
+    try:
+        prepare(engine)
+    except DBAPIError as error:
+        found = translated(error)
+        raise type(found)(f"{path}: {found}") from error
 
 
 @asynccontextmanager
@@ -135,13 +154,10 @@ async def open_journal(
     on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
 ) -> AsyncIterator[SqliteJournal]:  # fmt: skip
     """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread."""
-    from dispatcher.journal.schema import prepare  # noqa: PLC0415 - alembic only where the schema is not current
-
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = lock_file(path)
     engine, disk = sqlite_engine(path), Disk(path)
     try:
-        prepare(engine)
+        _prepare(engine, path)
         loop = asyncio.get_running_loop()
         writer: Executor = (
             InlineExecutor(engine, on_commit)
@@ -154,6 +170,5 @@ async def open_journal(
         finally:
             await loop.run_in_executor(None, journal.close)
     finally:
-        disk.close()
         engine.dispose()
         os.close(lock)

@@ -56,11 +56,11 @@ class Disk:
         """The disk is full: free the reserve."""
         if not self._full:
             log.error("disk_full", folder=str(self._folder))
-        self._full = True
         self.close()
+        self._full = True
 
     def close(self) -> None:
-        """Give the reserve back."""
+        """Free the reserve."""
         reserve, self._reserve = self._reserve, None
         if reserve is not None:
             reserve.close()
