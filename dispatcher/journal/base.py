@@ -7,7 +7,8 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.journal.disk import Disk
+from dispatcher.journal.guard import Guard
 from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
 from dispatcher.model.errors import JournalBroken, JournalLocked
 from dispatcher.model.playbook import Strict
@@ -46,9 +48,9 @@ class Journal(Protocol):
 class SqliteJournal:
     """SQLite in WAL mode with synchronous=FULL: one writer, readers in ``mode=ro``."""
 
-    def __init__(self, writer: Executor, readers: Engine, disk: Disk) -> None:
+    def __init__(self, writer: Executor, readers: Engine, disk: Disk, guard: Guard) -> None:
         """Use `open_journal` to make one."""
-        self._writer, self._readers, self._disk = writer, readers, disk
+        self._writer, self._readers, self._disk, self._guard = writer, readers, disk, guard
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
 
     def write(self, unit: Unit[T]) -> asyncio.Future[T]:
@@ -79,10 +81,16 @@ class SqliteJournal:
         self._disk.admit()
 
     async def tend(self) -> None:
-        """Look after the disk each second, until cancelled."""
-        while True:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._disk.keep_room)
+        """Look after disk and files each second, until cancelled; raises `JournalBroken` where a file was taken away."""
+        run = partial(asyncio.get_running_loop().run_in_executor, self._pool)
+        while (gone := await run(self._guard.missing)) is None:
+            await run(self._disk.keep_room)
             await asyncio.sleep(TEND_SECONDS)
+        self._writer.refuse(gone)
+        with suppress(JournalBroken):  # what is being written now is the last
+            await self._writer.submit(lambda _: None)
+        await run(self._guard.rescue)
+        raise gone
 
     def _read(self, unit: Unit[T]) -> T:
         try:
@@ -95,6 +103,7 @@ class SqliteJournal:
         """Readers first, the writer last, so that its close checkpoints the log."""
         self._pool.shutdown(wait=True)
         self._readers.dispose()
+        self._guard.close()
         self._writer.close()
         self._disk.close()
 
@@ -164,7 +173,7 @@ async def open_journal(
             if inline
             else ThreadExecutor(engine, loop, on_commit, on_broken, disk.give_way)
         )
-        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk)
+        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk, Guard(path))
         try:
             yield journal
         finally:

@@ -45,6 +45,9 @@ class Executor(Protocol):
     def busy_for(self) -> float:
         """Seconds that what is being written has taken so far; 0 where nothing is."""
 
+    def refuse(self, error: JournalBroken) -> None:
+        """Begin no commit any more; whoever waits for one gets ``error``."""
+
     def close(self) -> None:
         """Finish what is queued and stop."""
 
@@ -86,14 +89,19 @@ class InlineExecutor:
     def __init__(self, engine: Engine, on_commit: Callable[[], None] = lambda: None) -> None:
         """``on_commit`` is called after every commit."""
         self._engine, self._on_commit = engine, on_commit
+        self._broken: JournalBroken | None = None
 
     def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
         """Run ``unit`` now."""
         job: _Job[T] = _Job(unit, asyncio.get_running_loop().create_future())
         try:
+            if self._broken is not None:
+                raise self._broken
             run_group(self._engine, [job])
         except DBAPIError as error:
             job.error = translated(error)
+        except JournalBroken as error:
+            job.error = error
         _settle([job])
         self._on_commit()
         return job.future
@@ -102,6 +110,10 @@ class InlineExecutor:
     def busy_for(self) -> float:
         """Who asks is not writing."""
         return 0.0
+
+    def refuse(self, error: JournalBroken) -> None:
+        """Begin no commit any more."""
+        self._broken = error
 
     def close(self) -> None:
         """Nothing waits."""
@@ -136,6 +148,10 @@ class ThreadExecutor:
         since = self._since
         return 0.0 if since is None else time.perf_counter() - since
 
+    def refuse(self, error: JournalBroken) -> None:
+        """Begin no commit any more."""
+        self._broken = error
+
     def close(self) -> None:
         """Finish what is queued, then end the thread."""
         self._queue.put(None)
@@ -164,13 +180,14 @@ class ThreadExecutor:
     def _commit(self, jobs: list[_Job[Any]]) -> None:
         """Nothing is written after the journal broke: a flush that works again does not bring back what the last one lost."""
         self._since = started = time.perf_counter()
+        broken = self._broken
         try:
-            if self._broken is None:
+            if broken is None:
                 run_group(self._engine, jobs)
         except DBAPIError as error:
             self._fail(jobs, translated(error))
         else:
-            _give_up(jobs, self._broken)
+            _give_up(jobs, broken)
         self._since = None
         COMMIT.observe(time.perf_counter() - started)
         self._loop.call_soon_threadsafe(self._done, jobs)

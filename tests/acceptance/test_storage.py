@@ -336,3 +336,41 @@ async def test_a_second_daemon_on_the_journal_is_refused(bench, tmp_path) -> Non
         assert f"{first.journal_path}: another daemon holds this journal" in second.log()
         assert "journal.path" in second.log()
         await bench.take_in(first, "before", "after")
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _replaced(path: Path) -> None:
+    """As `mv` does it: another file takes the name."""
+    other = path.with_name("other")
+    other.write_bytes(b"")
+    other.replace(path)
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
+@pytest.mark.parametrize("taken", [_gone, _replaced])
+async def test_a_journal_that_is_taken_away_is_noticed_and_saved(taken, name, bench) -> None:
+    """When a file of the journal is deleted or replaced the daemon ends with 70 within 5 s and saves what it held.
+
+    The saved copy takes the journal's place, unless somebody put another file there: then it lies beside.
+    """
+    names = ["before", *(str(number) for number in range(20))]
+    daemon = bench.daemon()
+    async with daemon:
+        await bench.take_in(daemon, *names)
+        taken(bench.folder / name)
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            assert await daemon.process.wait() == EXIT_BROKEN, daemon.log()
+        took = time.monotonic() - began
+        if taken is _replaced and name == "journal.sqlite":
+            assert daemon.journal_path.read_bytes() == b""
+            (bench.folder / f"{name}.rescued").replace(daemon.journal_path)
+        await daemon.start()
+        await publish(bench.broker, [event("after")])
+        await bench.all_said(daemon, [*names, "after"])
+        assert bench.unmarked(daemon) == set()
+    assert took <= 5
+    print(f"\nnoticed, saved and ended after {took:.2f} s")
