@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,9 @@ log = logger("journal")
 
 BUSY_PAUSE = 0.5  # seconds until what a busy journal refused is tried again
 TEND_SECONDS = 1.0
+# Before it, two connections that write or checkpoint at once may damage the file (sqlite.org/wal.html#walresetbug). Ours is
+# the only one: the lock keeps other daemons out, and everything else opens the file with mode=ro.
+WAL_RESET_FIXED = (3, 51, 3)
 STALL_SECONDS = 0.5  # a commit that takes longer waits for a disk that hangs
 
 
@@ -163,6 +167,8 @@ async def open_journal(
     on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
 ) -> AsyncIterator[SqliteJournal]:  # fmt: skip
     """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread."""
+    old = sqlite3.sqlite_version_info < WAL_RESET_FIXED
+    log.info("sqlite", version=sqlite3.sqlite_version, needs_single_writer=old)
     lock = lock_file(path)
     engine, disk = sqlite_engine(path), Disk(path)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -374,3 +375,26 @@ async def test_a_journal_that_is_taken_away_is_noticed_and_saved(taken, name, be
         assert bench.unmarked(daemon) == set()
     assert took <= 5
     print(f"\nnoticed, saved and ended after {took:.2f} s")
+
+
+async def test_one_connection_alone_may_write(bench) -> None:
+    """Under load and with screens open one descriptor of the journal's file may write: older SQLite needs that, and says so."""
+    daemon = bench.daemon()
+    names = [str(number) for number in range(20)]
+    async with daemon:
+        await publish(bench.broker, [event(name) for name in names])
+        await asyncio.gather(*(daemon.api("GET", path) for path in ("snapshot", "deliveries", "incidents") * 3))
+        await bench.all_said(daemon, names)
+        opened = [
+            int(
+                next(line for line in (fd.parents[1] / "fdinfo" / fd.name).read_text().splitlines() if "flags" in line)[
+                    6:
+                ],
+                8,
+            )
+            for fd in Path(f"/proc/{daemon.process.pid}/fd").iterdir()
+            if fd.readlink() == daemon.journal_path
+        ]
+    assert len(opened) > 1
+    assert [flags & os.O_ACCMODE for flags in opened].count(os.O_RDWR) == 1
+    assert '"needs_single_writer"' in daemon.log()
