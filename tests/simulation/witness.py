@@ -70,6 +70,13 @@ class Witness:
         started = row["state"] == "sending" and attempt is not None
         return Standing(row["revision"], row["rank"], row["deadline_at"], started, released)
 
+    def beside(self, incident: str, delivery: str) -> list[str]:
+        """Other deliveries of the same lane that are on their way."""
+        statement = (
+            "SELECT id FROM deliveries WHERE incident = ? AND channel = ? AND id != ? AND state = 'sending' ORDER BY id"
+        )
+        return [row["id"] for row in self.rows(statement, incident, delivery.partition(":")[2], delivery)]
+
     def ended(self, incident: str, channel: str, revision: int) -> bool:
         """Whether an end that lies in the journal forbids texts of that revision, here or anywhere."""
         later = "incident = ? AND state = 'released' AND revision > ?"
