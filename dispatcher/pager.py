@@ -38,6 +38,8 @@ _CAUSES = {
     "delivery.by_hand": Cause.BY_HAND,
     "delivery.in_doubt": Cause.IN_DOUBT,
 }
+# Facts that a person's request waits for release, and who asked; what a source asked for is paged with its event.
+_ASKED = {"alert.held": "requested_by", "alert.renew_by": "person"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class Pager:
                 alert, _, channel = fact.ref.partition(":")
                 self._waiting[AlertId(alert), _CAUSES[fact.kind]][channel] = fact.seq
         for fact in facts:
-            if fact.kind == "alert.held" and fact.body.get("requested_by"):
-                self._waiting[AlertId(fact.ref), Cause.HELD][fact.body["requested_by"]] = fact.seq
+            if person := fact.body.get(_ASKED.get(fact.kind, "")):
+                self._waiting[AlertId(fact.ref), Cause.HELD][person] = fact.seq
         self._words += [word for fact in facts if (word := _word(fact)) is not None]
         self._latest = facts[-1].seq
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from dispatcher.decisions.means import Means
 from dispatcher.decisions.speaking import corrections
 from dispatcher.journal import queries, standing, store
+from dispatcher.journal.log import add_fact
 from dispatcher.journal.queries import AlertRecord
 from dispatcher.journal.store import Stale
 from dispatcher.launch import Outgoing
@@ -67,6 +68,7 @@ class Releasing:
                 store.bump_incident(connection, alert.incident, history.revision, now)
                 store.end_held(connection, old, now, state="superseded", detail=f"renewed as {alert.code}")
                 store.write_alert(connection, boarding.alerts[0], released_at=None)
+                add_fact(connection, now, "alert.renew_by", alert.id, person=command.person, renews=old.id)
 
             await self.means.journal.write(unit)
             boarding.go(now)

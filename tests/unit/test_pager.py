@@ -15,7 +15,7 @@ from dispatcher.links import SignedLinks
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import Audience, ChannelId
-from dispatcher.model.command import BreakGlass, Confirm, Reject, Release, Scope, Stop
+from dispatcher.model.command import BreakGlass, Confirm, Reject, Release, Renew, Scope, Stop
 from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.people import Person, Roster
 from dispatcher.pager import Pager
@@ -61,6 +61,21 @@ def test_the_rhythm_of_a_held_alert(seconds: int, step: int) -> None:
 def test_the_rhythm_of_a_post_by_hand(seconds: int, step: int) -> None:
     """A reminder after two minutes, escalation after five, then every five."""
     assert by_hand_step(timedelta(seconds=seconds)) == step
+
+
+async def test_a_renewed_request_calls_at_once(tmp_path: Path) -> None:
+    """Whoever has a request composed anew is named in the log, and staff are called about the new one at once."""
+    async with road(tmp_path, WHERE) as found:
+        pager, seen = Pager(found.pipeline, found.journal, found.clock), [0]
+        await found.receive()
+        await page(found, pager, seen)
+        old, _ = await found.held()
+        await found.pipeline.command(Renew(person="ben", alert=old))
+        await page(found, pager, seen)
+        new = (await found.alerts())[1].alert
+        said = found.fakes[ChannelId("duty-team")].posts[-1].text.body
+        assert (new.code in said, "asked by ben" in said) == (True, True)
+        assert "alert.renew_by" in await found.kinds()
 
 
 async def test_a_held_alert_calls_further_and_further_up(tmp_path: Path) -> None:
