@@ -52,7 +52,8 @@ class Stopping:
         return f"{command.scope}:{command.ref}"
 
     async def _resume(self, command: Resume) -> str:
-        command = replace(command, ref=self._at_home(command))
+        if not self.means.fence.stands(command.scope, command.ref):  # an older stop than the join has its own name
+            command = replace(command, ref=self._at_home(command))
         alone, now = command.break_glass or "", self.means.clock.now()
         lifted = await self.means.journal.write(partial(
             standing.write_resume, scope=command.scope, ref=command.ref, person=command.person, at=now, alone=alone,

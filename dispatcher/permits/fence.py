@@ -48,10 +48,14 @@ class Fence:
 
     def stop(self, scope: Scope, ref: str) -> bool:
         """Let nothing leave in ``scope``; False where that held already."""
-        if (scope, ref) in self._stops:
+        if self.stands(scope, ref):
             return False
         self._stops.add((scope, ref))
         return True
+
+    def stands(self, scope: Scope, ref: str) -> bool:
+        """Whether exactly that was stopped."""
+        return (scope, ref) in self._stops
 
     def resume(self, scope: Scope, ref: str) -> None:
         """Lift that stop."""
