@@ -97,36 +97,45 @@ def _read(connection: Connection, incident: IncidentId) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """One text on one channel, as far as it tells what the channel has carried."""
+    """One text on one channel, as far as it tells what the channel has carried.
 
+    An end speaks for its own incident and for those that had been joined into it by then.
+    """
+
+    incident: IncidentId
     carried: bool
     maybe: bool
-    end: bool
+    ends: frozenset[IncidentId] = frozenset()
 
 
 def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneHistory]:
     """What each channel has carried, or may have carried, of ``incident`` and of what was joined into it."""
-    d, a = t.deliveries.c, t.alerts.c
+    d, a, j = t.deliveries.c, t.alerts.c, t.joins.c
     said: dict[ChannelId, list[_Word]] = defaultdict(list)
-    ids = [incident, *connection.execute(select(t.joins.c.incident).where(t.joins.c.into == incident)).scalars()]
-    statement = select(d.channel, d.state, d.doubtful, a.purpose).join(t.alerts, a.id == d.alert)
-    statement = statement.where(d.incident.in_(ids), d.verb == Verb.POST).order_by(a.released_at, d.revision)
-    for row in connection.execute(statement):
+    joined = {row.incident: row.at for row in connection.execute(select(j.incident, j.at).where(j.into == incident))}
+    statement = select(d.incident, d.channel, d.state, d.doubtful, a.purpose, a.released_at)
+    statement = statement.join(t.alerts, a.id == d.alert).order_by(a.released_at, d.revision)
+    for row in connection.execute(statement.where(d.incident.in_([incident, *joined]), d.verb == Verb.POST)):
         state = _S(row.state)
-        word = _Word(state in WENT_OUT, state in MAYBE_OUT or row.doubtful, row.purpose in ENDS)
+        at_home = row.incident == incident and row.released_at is not None
+        by_then = [one for one, at in joined.items() if at_home and at <= row.released_at]
+        ends = frozenset({row.incident, *by_then}) if row.purpose in ENDS else frozenset()
+        word = _Word(row.incident, state in WENT_OUT, state in MAYBE_OUT or row.doubtful, ends)
         said[ChannelId(row.channel)].append(word)
-    for alert in _unwritten(connection, ids):
+    for alert in _unwritten(connection, [incident, *joined]):
         for planned in alert.plan:
-            word = _Word(carried=False, maybe=planned.state in MAYBE_OUT, end=alert.purpose.ends)
-            said[planned.channel].append(word)
+            said[planned.channel].append(_Word(alert.incident, carried=False, maybe=planned.state in MAYBE_OUT))
     return {channel: _lane(words) for channel, words in said.items()}
 
 
 def _lane(words: list[_Word]) -> LaneHistory:
     reached = [word for word in words if word.carried or word.maybe]
+    going_on: set[IncidentId] = set()
+    for word in reached:
+        going_on = going_on - word.ends if word.ends and word.carried else going_on | {word.incident}
     return LaneHistory(
         carried=any(word.carried for word in reached), may_have_carried=any(word.maybe for word in reached),
-        ended=bool(reached) and reached[-1].end and reached[-1].carried,
+        ended=bool(reached) and not going_on,
     )  # fmt: skip
 
 

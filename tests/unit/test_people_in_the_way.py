@@ -80,6 +80,21 @@ async def test_a_joined_incident_is_not_joined_again(tmp_path: Path) -> None:
                 await found.pipeline.command(wrong)
 
 
+async def test_an_end_from_before_a_join_ends_its_own_incident_only(tmp_path: Path) -> None:
+    """Where one incident left a channel behind and was then joined into one that goes on there, its end is said there."""
+    async with road(tmp_path) as found:
+        for name in ("i1", "i2"):
+            await found.receive(id=name, incident=name, area={"regions": ["leer", "emden"]})
+        await found.receive(id="3", incident="i2", msg_type="update", area={"regions": ["emden"]})
+        (left,) = [record for record in await found.alerts("i2") if record.state == "held"]
+        await found.pipeline.command(Release(person="anna", alert=left.alert.id, digest=left.digest))
+        await found.quiet()
+        await found.pipeline.command(join())
+        await end(found)
+        purposes = [purpose for purpose, incident in found.said("facebook-leer") if incident == "i1"]
+        assert purposes == [Purpose.ALERT, Purpose.ALL_CLEAR]
+
+
 async def test_a_stop_and_a_resume_at_once_agree(tmp_path: Path) -> None:
     """Whichever of a stop and a resume is last, what stands on disk is what holds: no stop is only written."""
     async with road(tmp_path, inline=False) as found:
