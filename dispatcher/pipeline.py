@@ -210,7 +210,8 @@ class Pipeline:
             plan = Plan() if seen else plan_event(event, self.deployment, history, inbound.as_of or now)
             ends = plan.alert is not None and plan.alert.purpose.ends and not plan.alert.held
             try:
-                with self.decisions.means.fenced(event.incident, history.revision + 1, ends=ends) as undo:
+                revision = history.revision + 1
+                with self.decisions.means.fenced(event.incident, revision, ends=ends, left=plan.left) as undo:
                     if ends:  # what left before the fence stood is in the journal now: the end goes there as well
                         _, history = await self.journal.read(partial(queries.before, event=event, now=now))
                         plan = plan_event(event, self.deployment, history, inbound.as_of or now)

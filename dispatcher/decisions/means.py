@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from dispatcher.journal import queries, standing
 from dispatcher.journal.base import Journal
 from dispatcher.journal.queries import AlertRecord
 from dispatcher.launch import Launch
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import NotFound
@@ -56,9 +58,16 @@ class Means:
             raise NotFound(f"no alert {alert}")
         return record
 
-    def fenced(self, incident: IncidentId, revision: int, *, ends: bool) -> ExitStack:
-        """Stop texts before ``revision`` ahead of an end's commit; unless it comes to be, leaving lets them go on."""
+    def fenced(
+        self, incident: IncidentId, revision: int, *, ends: bool, left: Iterable[ChannelId] = ()
+    ) -> ExitStack:  # fmt: skip
+        """Stop texts before ``revision`` ahead of an end's commit, everywhere or on the channels that are ``left`` behind.
+
+        Unless the end comes to be, leaving lets them go on.
+        """
         undo = ExitStack()
         if ends:
             undo.callback(self.fence.put_back, incident, self.fence.put_up(incident, revision))
+        for lane in [(incident, channel) for channel in left]:
+            undo.callback(self.fence.put_back_lane, lane, self.fence.put_up_lane(lane, revision))
         return undo

@@ -98,10 +98,8 @@ class Releasing:
             await means.journal.write(partial(_count, alert=record.alert, command=command, now=now))
             return
         whole = record.alert.purpose.ends and not record.alert.partial
-        with means.fenced(record.alert.incident, history.revision + 1, ends=whole) as undo:
-            for planned in record.alert.plan if record.alert.partial else ():
-                lane = (record.alert.incident, planned.channel)
-                undo.callback(means.fence.put_back_lane, lane, means.fence.put_up_lane(lane, history.revision + 1))
+        left = [planned.channel for planned in record.alert.plan] if record.alert.partial else ()
+        with means.fenced(record.alert.incident, history.revision + 1, ends=whole, left=left) as undo:
             history = await means.history(record.alert.incident)
             self._reaches_all(record.alert, history)
             alert = replace(record.alert, revision=history.revision + 1)

@@ -184,11 +184,8 @@ class Speaking:
 
     def _fenced(self, order: Order, history: IncidentHistory) -> ExitStack:
         """The fence of an end, or of the channels that a new area leaves behind; kept where the word comes to be."""
-        fence, incident, revision = self.means.fence, order.command.incident, history.revision + 1
-        undo = self.means.fenced(incident, revision, ends=order.command.purpose.ends)
-        for lane in [(incident, channel) for channel in order.left]:
-            undo.callback(fence.put_back_lane, lane, fence.put_up_lane(lane, revision))
-        return undo
+        incident, ends = order.command.incident, order.command.purpose.ends
+        return self.means.fenced(incident, history.revision + 1, ends=ends, left=order.left)
 
     async def _composed(self, order: Order, history: IncidentHistory) -> Said:
         speech, command = self._speech(order, history), order.command

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import MsgType, RegionId, Severity
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentEvent, IncidentHistory
@@ -48,6 +49,11 @@ class Plan:
     def alerts(self) -> tuple[Alert, ...]:
         """All that it says, in order."""
         return tuple(alert for alert in (self.alert, self.ending) if alert is not None)
+
+    @property
+    def left(self) -> tuple[ChannelId, ...]:
+        """Channels that are told at once that it is over for them."""
+        return () if self.ending is None or self.ending.held else tuple(p.channel for p in self.ending.plan)
 
 
 def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHistory, now: datetime) -> Plan:

@@ -94,6 +94,18 @@ async def test_an_end_stops_what_waits_right_before_its_head(tmp_path: Path) -> 
         assert (await found.states(alert=end.alert.id))["website"] == "accepted"
 
 
+async def test_a_person_who_narrows_the_area_stops_what_waits_there(tmp_path: Path) -> None:
+    """Where a person's own event leaves a channel behind, a text right before its request head does not leave any more."""
+    async with road(tmp_path) as found:
+        slow = found.replace_channel("facebook-leer", Undecided())
+        await found.receive(area={"regions": ["leer", "emden"]})
+        await until(lambda: found.worker.open == 1)
+        await found.receive("operator:anna", id="2", msg_type="update", area={"regions": ["emden"]})
+        slow.gate.set()
+        await found.quiet()
+        assert [post.purpose for post in slow.posts] == [Purpose.ALL_CLEAR]
+
+
 async def test_an_end_stops_retries(tmp_path: Path) -> None:
     """What waits to be tried again when the end comes is never tried again, and gets no end where nothing was said."""
     async with road(tmp_path, website=always(TEMPORARY)) as found:
