@@ -220,7 +220,7 @@ def _judge_departure(world: World, post: Post, verb: Verb, profile: ChannelProfi
         world.wrong(f"departure: {name} left before its attempt was journaled")
     if others := world.witness.beside(post.incident, name):
         world.wrong(f"order: {name} left beside {', '.join(others)}")
-    if verb is Verb.POST and world.witness.ended(post.incident, profile.id, standing.revision):
+    if verb is Verb.POST and world.witness.ended(post.incident, post.alert, profile.id, standing.revision):
         world.wrong(f"end: {name} left after an end was journaled")
     if world.witness.stopped(post.incident, profile.id, page=page):
         world.wrong(f"stop: {name} left after a stop was journaled")

@@ -77,12 +77,19 @@ class Witness:
         )
         return [row["id"] for row in self.rows(statement, incident, delivery.partition(":")[2], delivery)]
 
-    def ended(self, incident: str, channel: str, revision: int) -> bool:
-        """Whether an end that lies in the journal forbids texts of that revision, here or anywhere."""
+    def ended(self, incident: str, alert: str, channel: str, revision: int) -> bool:
+        """Whether an end or a join that lies in the journal forbids texts of that revision, here or anywhere.
+
+        What takes back a text of an incident that was joined meanwhile is said to its own readers.
+        """
         later = "incident = ? AND state = 'released' AND revision > ?"
         whole = f"SELECT 1 FROM alerts WHERE {later} AND purpose IN {ENDS}"
         partial = f"SELECT body FROM alerts WHERE {later} AND purpose = 'partial_end'"
-        if self.first(whole, incident, revision) or self.first("SELECT 1 FROM joins WHERE incident = ?", incident):
+        joined = (
+            "SELECT 1 FROM joins j JOIN alerts a ON a.incident = j.incident "
+            "WHERE a.id = ? AND (a.released_at <= j.at OR a.purpose != 'false_alarm')"
+        )
+        if self.first(whole, incident, revision) or self.first(joined, alert):
             return True
         plans = (json.loads(row["body"])["plan"] for row in self.rows(partial, incident, revision))
         return any(planned["channel"] == channel for plan in plans for planned in plan)
