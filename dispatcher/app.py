@@ -178,6 +178,7 @@ async def build(
         permits = Permits(stopped=fence.halts, shared=setup.shares, rng=rng)
         worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         launch = Launch(journal, permits, setup, worker)
+        steps.called = launch.stand_in
         pipeline = Pipeline(
             journal=journal, setup=setup, launch=launch, steps=steps, permits=permits, fence=fence, clock=clock,
             rng=rng,

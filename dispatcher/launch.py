@@ -110,6 +110,10 @@ class Launch:
         """Hand on what a person's decision made ours to send."""
         self._outbox.enqueue(outgoing)
 
+    def stand_in(self, called: Sequence[tuple[Delivery, Alert]]) -> None:
+        """Hand on standbys that became ours to send because what they stood by for failed."""
+        self.queue([Outgoing(delivery, alert) for delivery, alert in called])
+
     def overtaken(self, delivery: Delivery) -> bool:
         """Whether a later text waits behind this one on its lane."""
         return self._outbox.overtaken(delivery)

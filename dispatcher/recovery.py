@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import partial
 
 from dispatcher.clock import Clock
-from dispatcher.journal import queries, store
+from dispatcher.journal import moves, queries, store
 from dispatcher.journal.base import Journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, Outcome, Reason, Result
+from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Fence
 from dispatcher.plan.retry import Decision, decide
 from dispatcher.setup import Setup
@@ -58,6 +59,7 @@ class Recovery:
             alert, at = record.alert, record.released_at
             await self.journal.write(partial(store.write_rows, alert=alert, planned=alert.plan, released_at=at))
             await self.journal.write(partial(store.finish_rows, alert=alert.id))
+        await self.journal.write(partial(moves.settle_standbys, at=self.clock.now()))
         for incident, revision in (await self.journal.read(queries.ended_revisions)).items():
             self.fence.put_up(incident, revision)
         for end in await self.journal.read(queries.partial_ends):
@@ -81,6 +83,15 @@ class Recovery:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
         await asyncio.gather(*(self._settle(one.delivery, _EXPIRED) for one in late))
 
+    async def expire_standbys(self) -> None:
+        """A standby never outlives its alert, though nobody may know yet whether it is needed."""
+        try:
+            late = await self.journal.read(partial(queries.late_standbys, now=self.clock.now()))
+        except JournalBusy as error:  # the next sweep comes in a second
+            log.warning("standbys_wait", error=str(error))
+            return
+        await asyncio.gather(*(self._settle(delivery, _EXPIRED) for delivery in late))
+
     async def _take_up(self, delivery: Delivery) -> Delivery:
         profile = self.setup.profiles.get(delivery.channel)
         ended = self.fence.stops(delivery)
@@ -88,7 +99,7 @@ class Recovery:
             now = self.clock.now()
             decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
             return await self._settle(delivery, decision, _cut_off(delivery, now))
-        if profile is None and delivery.state is DeliveryState.HELD:
+        if profile is None and delivery.state in (DeliveryState.HELD, DeliveryState.STANDBY):
             return await self._settle(delivery, _LEFT_OUT)
         if profile is None:
             cut_off = delivery.state is DeliveryState.SENDING

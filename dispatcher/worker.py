@@ -247,6 +247,7 @@ class Worker:
             return
         self._next_sweep = now + timedelta(seconds=SWEEP_SECONDS)
         self._permits.crowded = self._crowded()
+        await recovery.expire_standbys()
         late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]
         if not late:
             return

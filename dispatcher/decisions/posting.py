@@ -35,8 +35,10 @@ class Posting:
         changed = delivery.verb is not Verb.POST and after.state is DeliveryState.ACCEPTED
         original = DeliveryId(f"{alert.about}:{delivery.channel}") if changed else None
         step = Step(after, (after.state,), delivery.state, None, note, retracts=original)
-        if not await means.journal.write(partial(steps.record_steps, steps=[step], at=means.clock.now())):
+        written = await means.journal.write(partial(steps.record_steps, steps=[step], at=means.clock.now()))
+        if not written.held:
             raise Conflict("the delivery changed meanwhile: look again")
+        means.launch.stand_in(written.called)
         if after.state is DeliveryState.QUEUED:
             means.launch.queue([Outgoing(after, alert)])
         return after.id

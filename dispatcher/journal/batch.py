@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
 from dispatcher.clock import Clock
 from dispatcher.journal.base import BUSY_PAUSE, Journal
-from dispatcher.journal.steps import Step, record_steps
-from dispatcher.model.delivery import DeliveryId
+from dispatcher.journal.moves import Called
+from dispatcher.journal.steps import Step, Written, record_steps
 from dispatcher.model.errors import JournalBusy
 from dispatcher.telemetry import logger
 
@@ -22,6 +23,7 @@ class StepBatch:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         """``clock`` stamps each batch."""
         self._journal, self._clock = journal, clock
+        self.called: Callable[[Sequence[Called]], None] = lambda _: None  # told of standbys that are ours to send now
         self._waiting: list[tuple[Step, asyncio.Future[bool]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -44,18 +46,20 @@ class StepBatch:
     async def _write(self, batch: list[tuple[Step, asyncio.Future[bool]]]) -> None:
         """One unit for all; where it fails, each on its own, so that one bad step fails nobody else."""
         writing = self._until_written([step for step, _ in batch], self._clock.now())
-        (held,) = await asyncio.gather(writing, return_exceptions=True)
-        if isinstance(held, BaseException) and len(batch) > 1:
+        (written,) = await asyncio.gather(writing, return_exceptions=True)
+        if isinstance(written, BaseException) and len(batch) > 1:
             for one in batch:
                 await self._write([one])
             return
         for step, future in batch:
-            if isinstance(held, BaseException):
-                future.set_exception(held)
+            if isinstance(written, BaseException):
+                future.set_exception(written)
             else:
-                future.set_result(step.delivery.id in held)
+                future.set_result(step.delivery.id in written.held)
+        if not isinstance(written, BaseException):
+            self.called(written.called)
 
-    async def _until_written(self, steps: list[Step], at: datetime) -> list[DeliveryId]:
+    async def _until_written(self, steps: list[Step], at: datetime) -> Written:
         while True:
             try:
                 return await self._journal.write(partial(record_steps, steps=steps, at=at))

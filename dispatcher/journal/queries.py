@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from dispatcher.journal import tables as t
-from dispatcher.journal.rows import delivery_of
+from dispatcher.journal.rows import delivery_of, with_alerts
 from dispatcher.journal.standing import stops
 from dispatcher.journal.store import ENDS, PARTIAL
 from dispatcher.model.alert import Alert, Purpose
@@ -22,6 +22,7 @@ from dispatcher.model.delivery import (
     CARRIED,
     ENDED,
     MAYBE_OUT,
+    UNTRIED,
     WENT_OUT,
     AlertId,
     Delivery,
@@ -106,6 +107,7 @@ class _Word:
     carried: bool
     maybe: bool
     ends: frozenset[IncidentId] = frozenset()
+    called: bool = False
 
 
 def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneHistory]:
@@ -113,14 +115,15 @@ def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneH
     d, a, j = t.deliveries.c, t.alerts.c, t.joins.c
     said: dict[ChannelId, list[_Word]] = defaultdict(list)
     joined = {row.incident: row.at for row in connection.execute(select(j.incident, j.at).where(j.into == incident))}
-    statement = select(d.incident, d.channel, d.state, d.doubtful, a.purpose, a.released_at)
+    statement = select(d.incident, d.channel, d.state, d.doubtful, d.fallback_of, a.purpose, a.released_at)
     statement = statement.join(t.alerts, a.id == d.alert).order_by(a.released_at, d.revision)
     for row in connection.execute(statement.where(d.incident.in_([incident, *joined]), d.verb == Verb.POST)):
         state = _S(row.state)
         at_home = row.incident == incident and row.released_at is not None
         by_then = [one for one, at in joined.items() if at_home and at <= row.released_at]
         ends = frozenset({row.incident, *by_then}) if row.purpose in ENDS else frozenset()
-        word = _Word(row.incident, state in WENT_OUT, state in MAYBE_OUT or row.doubtful, ends)
+        called = state is _S.QUEUED and bool(row.fallback_of)
+        word = _Word(row.incident, state in WENT_OUT, state in MAYBE_OUT or row.doubtful, ends, called)
         said[ChannelId(row.channel)].append(word)
     for alert in _unwritten(connection, [incident, *joined]):
         for planned in alert.plan:
@@ -135,7 +138,7 @@ def _lane(words: list[_Word]) -> LaneHistory:
         going_on = going_on - word.ends if word.ends and word.carried else going_on | {word.incident}
     return LaneHistory(
         carried=any(word.carried for word in reached), may_have_carried=any(word.maybe for word in reached),
-        ended=bool(reached) and not going_on,
+        ended=bool(reached) and not going_on, called=any(word.called for word in words),
     )  # fmt: skip
 
 
@@ -204,15 +207,21 @@ def unwritten_alerts(connection: Connection) -> list[AlertRecord]:
 
 
 def open_deliveries(connection: Connection) -> list[tuple[Delivery, Alert]]:
-    """Every held, queued or sending delivery with its alert: what a restart looks at again."""
+    """Every delivery that is held, stands by, is queued or sending, with its alert: what a restart looks at again.
+
+    What stands by comes first: nothing that is decided about the others may call a channel that is gone.
+    """
     d = t.deliveries.c
-    found = [delivery_of(r) for r in connection.execute(
-        select(t.deliveries).where(d.state.in_([_S.HELD, _S.QUEUED, _S.SENDING])).order_by(d.rank))]  # fmt: skip
-    bodies = connection.execute(
-        select(t.alerts.c.id, t.alerts.c.body).where(t.alerts.c.id.in_({delivery.alert for delivery in found}))
-    )
-    alerts = {row.id: Alert.from_json(row.body) for row in bodies}
-    return [(delivery, alerts[delivery.alert]) for delivery in found]
+    statement = select(t.deliveries).where(d.state.in_([*UNTRIED, _S.SENDING]))
+    rows = connection.execute(statement.order_by(d.state != _S.STANDBY, d.rank))
+    return with_alerts(connection, [delivery_of(row) for row in rows])
+
+
+def late_standbys(connection: Connection, now: datetime) -> list[Delivery]:
+    """What still stands by though its time is over."""
+    d = t.deliveries.c
+    rows = connection.execute(select(t.deliveries).where(d.state == _S.STANDBY, d.deadline_at <= now))
+    return [delivery_of(row) for row in rows]
 
 
 def ended_revisions(connection: Connection) -> dict[IncidentId, int]:

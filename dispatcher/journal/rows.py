@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, select
 
+from dispatcher.journal.tables import alerts
+from dispatcher.model.alert import Alert
 from dispatcher.model.delivery import Delivery, DeliveryState, Reason, Verb
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
@@ -24,3 +27,10 @@ def delivery_of(row: Row[Any]) -> Delivery:
     values["verb"] = Verb(values["verb"])
     values["reason"] = Reason(values["reason"]) if values["reason"] else None
     return Delivery(**values)
+
+
+def with_alerts(connection: Connection, found: Sequence[Delivery]) -> list[tuple[Delivery, Alert]]:
+    """Each delivery with the frozen alert that holds its text."""
+    wanted = select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_({delivery.alert for delivery in found}))
+    bodies = {row.id: Alert.from_json(row.body) for row in connection.execute(wanted)}
+    return [(delivery, bodies[delivery.alert]) for delivery in found]

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
+from dispatcher.journal.moves import Called, set_state, settle_standbys, states_of
 from dispatcher.journal.rows import delivery_row
-from dispatcher.journal.store import attempt_row, set_state
+from dispatcher.journal.store import attempt_row
 from dispatcher.model.delivery import (
     CARRIED,
     MAYBE_OUT,
@@ -54,16 +55,6 @@ def start_attempts(connection: Connection, starting: Sequence[Delivery], at: dat
     return Claims(frozenset(d.id for d in claimed), frozenset(d.id for d in starting if d.id not in states))
 
 
-def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:
-    """State and number of attempts of each delivery."""
-    found: dict[str, tuple[DeliveryState, int]] = {}
-    d = t.deliveries.c
-    for at in range(0, len(ids), _CHUNK):
-        rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
-        found |= {row.id: (DeliveryState(row.state), row.attempts) for row in rows}
-    return found
-
-
 def overtaken(
     connection: Connection, ids: Sequence[str], by: Collection[DeliveryState] = frozenset()
 ) -> list[DeliveryId]:
@@ -90,10 +81,19 @@ class Step:
     retracts: DeliveryId | None = None  # the earlier post that it changed or deleted
 
 
-def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) -> list[DeliveryId]:
-    """Write steps whose claim still holds (same state, same number of attempts); their ids."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of steps: those whose claim held, and the standbys that are ours to send because of them."""
+
+    held: frozenset[DeliveryId]
+    called: tuple[Called, ...] = ()
+
+
+def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) -> Written:
+    """Write steps whose claim still holds (same state, same number of attempts); standbys move with what they stand by for."""
     states = states_of(connection, [step.delivery.id for step in steps])
     held = [s for s in steps if states.get(s.delivery.id) == (s.before, s.delivery.attempts)]
+    called: list[Called] = []
     if held:
         statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
         columns = [c for c in t.deliveries.c.keys() if c not in ("id", "updated_at")]  # noqa: SIM118 - a column set
@@ -103,7 +103,8 @@ def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) ->
         _end_attempts(connection, [s.attempt for s in held if s.attempt])
         add_facts(connection, at, (fact for s in held for fact in _step_facts(s)))
         _retract(connection, [s.retracts for s in held if s.retracts], at)
-    return [s.delivery.id for s in held]
+        called = settle_standbys(connection, at, {s.delivery.alert for s in held})
+    return Written(frozenset(s.delivery.id for s in held), tuple(called))
 
 
 def _retract(connection: Connection, originals: Sequence[str], at: datetime) -> None:

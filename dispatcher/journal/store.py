@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
+from dispatcher.journal.moves import set_state
 from dispatcher.journal.rows import delivery_row
 from dispatcher.model.alert import Alert, Planned, Purpose
 from dispatcher.model.delivery import (
@@ -285,13 +286,13 @@ def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
         )
         where += [d.revision < alert.revision, d.state.in_(earlier), d.alert.not_in(its_own)]
         where.append(d.channel.in_([p.channel for p in alert.plan]))
-    ids = connection.execute(select(d.id).where(*where)).scalars().all()
     detail = f"by {alert.purpose} {alert.code}"
-    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
     if alert.purpose.ends and not alert.partial:
         prepared = (d.incident == alert.incident, d.state == DeliveryState.STANDBY)
         standby = connection.execute(select(d.id).where(*prepared)).scalars().all()
         set_state(connection, standby, DeliveryState.CANCELLED, at, reason="cancelled", detail=detail)
+    ids = connection.execute(select(d.id).where(*where)).scalars().all()
+    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
     _supersede_held(connection, alert, at)
 
 
@@ -306,22 +307,6 @@ def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
     ids = connection.execute(select(a.id).where(*where)).scalars().all()
     connection.execute(update(t.alerts).where(a.id.in_(ids)).values(state="superseded"))
     add_facts(connection, at, (("alert.superseded", key, {"incident": alert.incident, "by": alert.id}) for key in ids))
-
-
-def set_state(
-    connection: Connection, ids: Sequence[str], state: DeliveryState, at: datetime, *, reason: str | None, detail: str
-) -> None:
-    """Move deliveries to ``state``, with a fact for each."""
-    if not ids:
-        return
-    d, keys = t.deliveries.c, [{"key": key} for key in ids]
-    if state is DeliveryState.SUPERSEDED:  # somebody may have posted it and not said so yet
-        by_hand = update(t.deliveries).where(d.id == bindparam("key"), d.state == DeliveryState.BY_HAND)
-        connection.execute(by_hand.values(doubtful=True), keys)
-    statement = update(t.deliveries).where(d.id == bindparam("key"))
-    statement = statement.values(state=state, updated_at=at, reason=reason, detail=detail)
-    connection.execute(statement, keys)
-    add_facts(connection, at, ((f"delivery.{state}", key, {"detail": detail}) for key in ids))
 
 
 def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:
@@ -360,13 +345,11 @@ def write_release(
 
 
 def release_alert(connection: Connection, alert: Alert, at: datetime) -> None:
-    """Let a held alert out, at the revision it is handed in with: supersede what it replaces, queue its deliveries."""
+    """Let a held alert out, at the revision it is handed in with: supersede what it replaces, queue what does not stand by."""
     changes = {"state": "released", "released_at": at, "revision": alert.revision, "body": alert.to_json()}
     connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(changes))
     supersede(connection, alert, at)
     d = t.deliveries.c
-    held = (d.alert == alert.id, d.state == DeliveryState.HELD)
-    ids = connection.execute(select(d.id).where(*held)).scalars().all()
     times = {
         "released_at": at,
         "due_at": at,
@@ -374,7 +357,11 @@ def release_alert(connection: Connection, alert: Alert, at: datetime) -> None:
         "updated_at": at,
         "revision": alert.revision,
     }
-    connection.execute(update(t.deliveries).where(*held).values(state=DeliveryState.QUEUED, **times))
+    waiting = (d.alert == alert.id, d.state.in_([DeliveryState.HELD, DeliveryState.STANDBY]))
+    connection.execute(update(t.deliveries).where(*waiting).values(times))
+    held = (d.alert == alert.id, d.state == DeliveryState.HELD)
+    ids = connection.execute(select(d.id).where(*held)).scalars().all()
+    connection.execute(update(t.deliveries).where(*held).values(state=DeliveryState.QUEUED))
     add_facts(connection, at, ((f"delivery.{DeliveryState.QUEUED}", key, {}) for key in ids))
     add_fact(connection, at, "alert.released", alert.id, incident=alert.incident, purpose=alert.purpose)
 

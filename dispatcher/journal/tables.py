@@ -39,6 +39,21 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+class Names(TypeDecorator[tuple[str, ...]]):
+    """Ids in order, as one text; none of them has a space in it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - its contract
+        """Names to text."""
+        return None if value is None else " ".join(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - its contract
+        """Text to names."""
+        return None if value is None else tuple(value.split())
+
+
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -140,6 +155,7 @@ deliveries = Table(
     Column("url", String, nullable=False),
     Column("reason", String),
     Column("detail", Text, nullable=False),
+    Column("fallback_of", Names, nullable=False, server_default=""),
     Column("updated_at", Instant, nullable=False),
     Index("deliveries_by_lane", "incident", "channel"),
     Index("deliveries_by_state", "state"),

@@ -72,7 +72,10 @@ class TextSet:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A channel of an alert's plan: which text it says, in which state its delivery begins, and what it does there."""
+    """A channel of an alert's plan: which text it says, in which state its delivery begins, and what it does there.
+
+    One that begins in standby is a fallback of other channels of the plan, and speaks only where one of them fails.
+    """
 
     channel: ChannelId
     text: str
@@ -80,6 +83,7 @@ class Planned:
     follows: bool = False
     verb: Verb = Verb.POST
     target: str = ""
+    fallback_of: tuple[ChannelId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ class Alert:
         bound = {
             "texts": {key: [t.first.body, t.follow_up.body, t.repetition.body] for key, t in self.texts.items()},
             "languages": sorted({language for t in self.texts.values() for language in t.first.languages}),
-            "channels": sorted((p.channel, p.text, p.verb) for p in self.plan),
+            "channels": sorted((p.channel, p.text, p.verb, *p.fallback_of) for p in self.plan),
             "regions": sorted(self.regions),
             "realm": self.realm,
             "within": self.deliver_within.total_seconds(),
@@ -156,6 +160,7 @@ class Alert:
         return Delivery(
             alert=self.id, channel=planned.channel, incident=self.incident, state=planned.state, text=planned.text,
             rank=self.rank, revision=self.revision, follows=planned.follows, verb=planned.verb, target=planned.target,
+            fallback_of=planned.fallback_of,
             released_at=released_at, due_at=released_at, deadline_at=self.deadline(released_at) if released_at else None,
             attempts=1 if planned.state is DeliveryState.SENDING else 0,
         )  # fmt: skip

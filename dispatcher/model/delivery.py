@@ -49,11 +49,12 @@ OPENING = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED, _S.SENDING, _S.BY_HAND, _S.
 CARRIED = frozenset({_S.ACCEPTED, _S.VISIBLE})
 WENT_OUT = CARRIED | {_S.RETRACTED}
 MAYBE_OUT = frozenset({_S.SENDING, _S.IN_DOUBT, _S.BY_HAND})
-UNTRIED = frozenset({_S.HELD, _S.QUEUED})
+UNTRIED = frozenset({_S.HELD, _S.STANDBY, _S.QUEUED})
+UNSAID = frozenset({_S.FAILED, _S.EXPIRED})  # what stands by for it is needed
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED, _S.SUPERSEDED}),
-    _S.STANDBY: frozenset({_S.QUEUED, _S.CANCELLED, _S.EXPIRED}),
+    _S.STANDBY: frozenset({_S.QUEUED, _S.CANCELLED, _S.SUPERSEDED, _S.EXPIRED}),
     _S.QUEUED: frozenset({_S.SENDING, _S.CANCELLED, _S.SUPERSEDED, _S.EXPIRED, _S.FAILED}),
     _S.SENDING: frozenset({_S.ACCEPTED, _S.VISIBLE, _S.QUEUED, _S.BY_HAND, _S.IN_DOUBT, _S.FAILED,
                            _S.CANCELLED, _S.SUPERSEDED, _S.EXPIRED}),
@@ -150,6 +151,7 @@ class Delivery:
     attempts: int = 0
     doubtful: bool = False  # some attempt may have been posted without our knowing
     follows: bool = False  # its lane carried, or may have carried, an earlier text
+    fallback_of: tuple[ChannelId, ...] = ()  # where a standby: the channels that it stands by for
     provider_id: str = ""
     url: str = ""
     reason: Reason | None = None

@@ -70,11 +70,15 @@ class IncidentEvent:
 
 @dataclass(frozen=True, slots=True)
 class LaneHistory:
-    """What one channel has carried of an incident: certainly, or possibly; ``ended``: the last word on it was an end."""
+    """What one channel has carried of an incident: certainly, or possibly; ``ended``: the last word on it was an end.
+
+    ``called``: it stands in for one that failed, and is about to speak.
+    """
 
     carried: bool = False
     may_have_carried: bool = False
     ended: bool = False
+    called: bool = False
 
     @property
     def reached(self) -> bool:
@@ -85,7 +89,10 @@ class LaneHistory:
         """The same channel, with what it has carried of two incidents."""
         spoke = [lane for lane in (self, other) if lane.reached]
         ended = bool(spoke) and all(lane.ended for lane in spoke)
-        return LaneHistory(self.carried or other.carried, self.may_have_carried or other.may_have_carried, ended)
+        return LaneHistory(
+            carried=self.carried or other.carried, may_have_carried=self.may_have_carried or other.may_have_carried,
+            ended=ended, called=self.called or other.called,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,11 @@ class IncidentHistory:
     def reached(self) -> frozenset[ChannelId]:
         """Channels that ever carried, or may have carried, a text of this incident."""
         return frozenset(c for c, lane in self.lanes.items() if lane.reached)
+
+    @property
+    def called(self) -> frozenset[ChannelId]:
+        """Channels that stand in for others and are about to speak: a later text goes there as well."""
+        return frozenset(c for c, lane in self.lanes.items() if lane.called)
 
     def with_lanes_of(self, other: IncidentHistory) -> IncidentHistory:
         """This incident as it is once ``other`` is part of it."""

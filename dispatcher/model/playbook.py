@@ -155,12 +155,18 @@ class Texts(FourTexts):
 
 
 class ChannelRule(Strict):
-    """Which channels speak: by audience and by region; ``kinds`` and ``only`` narrow it."""
+    """Which channels speak: by audience and by region; ``kinds`` and ``only`` narrow it.
+
+    ``fallback`` prepares others for where one fails: for its id, or else its kind, the ids or kinds of those.
+    """
 
     regions: Literal["affected", "all"] = "affected"
     audiences: tuple[Audience, ...] = (Audience.PUBLIC,)
     kinds: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    fallback: Mapping[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        default_factory=dict, description="for a channel or a kind: channels or kinds that speak where it fails"
+    )
 
     def admits(self, channel: ChannelProfile) -> bool:
         """Whether a channel may speak at all, wherever the incident is."""
@@ -169,6 +175,19 @@ class ChannelRule(Strict):
             and (not self.kinds or channel.kind in self.kinds)
             and (not self.only or channel.id in self.only)
         )
+
+    def prepares(self, channel: ChannelProfile) -> bool:
+        """Whether a channel is anybody's fallback, wherever the incident is."""
+        return channel.audience in self.audiences and any(_names(names, channel) for names in self.fallback.values())
+
+    def stands_by(self, channel: ChannelProfile, primary: ChannelProfile) -> bool:
+        """Whether ``channel`` is a fallback of ``primary``."""
+        names = self.fallback.get(primary.id) or self.fallback.get(primary.kind, ())
+        return channel.audience in self.audiences and _names(names, channel)
+
+
+def _names(names: tuple[str, ...], channel: ChannelProfile) -> bool:
+    return channel.id in names or channel.kind in names
 
 
 class Playbook(Strict):

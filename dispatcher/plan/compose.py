@@ -21,6 +21,7 @@ from dispatcher.model.playbook import ChannelRule, Playbook, PlaybookId
 from dispatcher.plan.pages import Cause, Deed, Offer, Page, short_code
 from dispatcher.plan.policy import people_needed
 from dispatcher.plan.render import Occasion, render_texts, voice_of
+from dispatcher.plan.standby import standbys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,10 @@ def held_page(alert: Alert, about: Sequence[str], *, step: int = 0) -> Page:
 
 
 def channels_of(playbook: Playbook, regions: tuple[RegionId, ...], deployment: Deployment) -> frozenset[ChannelId]:
-    """Channels that ``playbook`` calls in ``regions``."""
+    """Channels that ``playbook`` calls in ``regions``, those included that only stand by."""
     where = frozenset(regions)
-    return frozenset(c.id for c in deployment.channels.values() if _called(c, playbook.channels, where))
+    called = [c for c in deployment.channels.values() if _called(c, playbook.channels, where)]
+    return frozenset(c.id for c in called) | standbys(playbook.channels, called, where, deployment).keys()
 
 
 def shrunk(
@@ -116,10 +118,12 @@ def compose(
     profiles = select_channels(speech, deployment, history)
     if not profiles and not (speech.purpose.ends and requested_by and not speech.hold and not speech.partial):
         return Words(None)
+    behind = _behind(speech, profiles, deployment)
+    spoken = (*profiles, *(deployment.channels[channel] for channel in behind))
     people = _people(speech, deployment)
     name = alert_id(incident, event_key, speech.purpose, partial=speech.partial)
     code = short_code(name)
-    voices = {profile.id: voice_of(profile, speech.playbook) for profile in profiles}
+    voices = {profile.id: voice_of(profile, speech.playbook) for profile in spoken}
     unread = _unread(speech, requested_by)
     rendered = render_texts(_occasion(speech, deployment, now, code, unread=unread), set(voices.values()))
     held = speech.hold or people > (1 if requested_by else 0)
@@ -129,7 +133,7 @@ def compose(
         id=name, incident=incident, playbook=speech.playbook.id, purpose=speech.purpose, name=speech.name,
         status=_status(deployment), realm=deployment.realm, severity=speech.severity, created_at=now, code=code,
         place=speech.place, regions=speech.regions, texts={texts.key: texts for texts in rendered.texts.values()},
-        plan=tuple(_planned(p, keys[voices[p.id]], state, history) for p in profiles),
+        plan=tuple(_planned(p, keys[voices[p.id]], state, history, behind.get(p.id, ())) for p in spoken),
         revision=history.revision + (2 if speech.partial else 1), people=people, deliver_within=_within(speech),
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
@@ -172,8 +176,20 @@ def alert_id(incident: IncidentId, event_key: str, purpose: Purpose, *, partial:
     return AlertId("a" + hashlib.sha256(f"{incident}\0{event_key}\0{purpose}{part}".encode()).hexdigest()[:19])
 
 
-def _planned(profile: ChannelProfile, text: str, state: DeliveryState, history: IncidentHistory) -> Planned:
-    return Planned(profile.id, text, state, follows=profile.id in history.carriers)
+def _behind(
+    speech: Speech, profiles: Sequence[ChannelProfile], deployment: Deployment
+) -> Mapping[ChannelId, tuple[ChannelId, ...]]:
+    """What stands by for ``profiles``; nobody does for an end, which belongs only where something was said."""
+    if speech.purpose.ends:
+        return {}
+    return standbys(speech.playbook.channels, profiles, frozenset(speech.regions), deployment)
+
+
+def _planned(
+    profile: ChannelProfile, text: str, state: DeliveryState, history: IncidentHistory, fallback_of: tuple[ChannelId, ...]
+) -> Planned:  # fmt: skip
+    opening = DeliveryState.STANDBY if fallback_of else state
+    return Planned(profile.id, text, opening, follows=profile.id in history.carriers, fallback_of=fallback_of)
 
 
 def _within(speech: Speech) -> timedelta:
@@ -205,7 +221,10 @@ def _where(speech: Speech, deployment: Deployment) -> str:
 
 
 def select_channels(speech: Speech, deployment: Deployment, history: IncidentHistory) -> tuple[ChannelProfile, ...]:
-    """Who says it: an end exactly where something was or may have been carried, the rest also where it now is."""
+    """Who says it: an end exactly where something was or may have been carried, the rest also where it now is.
+
+    What only stands by for them is not among them.
+    """
     carriers = history.reached if speech.back else history.carriers
     if speech.partial:
         return tuple(c for c in deployment.every_channel() if c.id in speech.dropped)
@@ -216,7 +235,8 @@ def select_channels(speech: Speech, deployment: Deployment, history: IncidentHis
         frozenset(speech.regions),
         speech.dropped if speech.at_once else frozenset[ChannelId](),
     )
-    wanted = (c for c in deployment.channels.values() if c.id in carriers or _called(c, rule, where))
+    heard = carriers | history.called
+    wanted = (c for c in deployment.channels.values() if c.id in heard or _called(c, rule, where))
     return tuple(c for c in wanted if c.id not in left)
 
 

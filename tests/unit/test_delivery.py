@@ -24,7 +24,7 @@ from dispatcher.model.errors import IllegalTransition
 # As it was agreed, word for word; (n) marks what is allowed only where nothing left.
 AGREED = """
 held: queued cancelled superseded
-standby: queued cancelled expired
+standby: queued cancelled expired superseded
 queued: sending cancelled superseded expired failed
 sending: accepted visible queued by_hand in_doubt failed cancelled(n) superseded(n) expired(n)
 in_doubt: accepted visible queued failed expired superseded retracted
@@ -80,7 +80,7 @@ def test_named_sets_of_states() -> None:
     """A delivery may begin, have carried its text, or never have been tried, in just these states."""
     assert {str(state) for state in OPENING} == {"held", "standby", "queued", "sending", "by_hand", "cancelled"}
     assert {str(state) for state in CARRIED} == {"accepted", "visible"}
-    assert {str(state) for state in UNTRIED} == {"held", "queued"}
+    assert {str(state) for state in UNTRIED} == {"held", "standby", "queued"}
     assert {str(state) for state in ONLY_IF_NEVER_LEFT} == {"cancelled", "superseded", "expired"}
 
 

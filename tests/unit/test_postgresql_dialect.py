@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from dispatcher.journal import keeping, queries, standing, steps, store
+from dispatcher.journal import keeping, moves, queries, standing, steps, store
 from dispatcher.journal import log as facts
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
@@ -103,7 +103,9 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "close_incident": [partial(store.close_incident, incident=INCIDENT, at=NOW)],
     "add_fact": [lambda connection: store.add_fact(connection, NOW, "kind", "ref")],
     "add_facts": [lambda connection: store.add_facts(connection, NOW, [("kind", "ref", {})])],
-    "states_of": [partial(steps.states_of, ids=[DELIVERY])],
+    "settle_standbys": [partial(moves.settle_standbys, at=NOW)],
+    "late_standbys": [partial(queries.late_standbys, now=NOW)],
+    "states_of": [partial(moves.states_of, ids=[DELIVERY])],
     "history": [partial(queries.history, incident=INCIDENT)],
     "lanes": [partial(queries.lanes, incident=INCIDENT)],
     "seen": [partial(queries.seen, source="s", event="1")],
@@ -111,7 +113,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "neighbours": [partial(queries.neighbours, incident=INCIDENT, now=NOW)],
     "posts_of": [partial(queries.posts_of, incident=INCIDENT, alert=ALERT)],
     "partial_ends": [queries.partial_ends],
-    "set_state": [partial(store.set_state, ids=[DELIVERY], state=DeliveryState.QUEUED, at=NOW, reason=None, detail="")],
+    "set_state": [partial(moves.set_state, ids=[DELIVERY], state=DeliveryState.QUEUED, at=NOW, reason=None, detail="")],
     "take_out": [partial(store.take_out, incident=INCIDENT, revision=9, at=NOW, channels=scope) for scope in (["website"], None)],
     "narrow_incident": [partial(store.narrow_incident, incident=INCIDENT, regions=["leer"])],
     "stops": [standing.stops],
@@ -167,7 +169,9 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(steps) | units(standing) | units(keeping) | units(queries) | units(facts) == set(UNITS)
+    assert units(store) | units(steps) | units(moves) | units(standing) | units(keeping) | units(queries) | units(
+        facts
+    ) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:

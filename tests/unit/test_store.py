@@ -80,7 +80,7 @@ def moved(db: Connection, name: str, *path: DeliveryState, **changes: Any) -> No
     after = before
     for state in path:
         after = after.move(state)
-    assert steps.record_steps(db, [Step(replace(after, **changes), path, before.state)], NOW) == [after.id]
+    assert steps.record_steps(db, [Step(replace(after, **changes), path, before.state)], NOW).held == {after.id}
 
 
 def test_an_event_is_written_with_all_it_leads_to(db: Connection) -> None:
@@ -220,7 +220,7 @@ def test_steps_write_delivery_attempt_and_every_state_passed(db: Connection) -> 
         delivery=after.id, number=1, started_at=NOW, ended_at=moment(1), result=Result.IN_DOUBT, reason=Reason.TIMEOUT
     )
     step = Step(after, (S.IN_DOUBT, S.QUEUED), S.SENDING, attempt, "resend")
-    assert steps.record_steps(db, [step], moment(1)) == ["a1:website"]
+    assert steps.record_steps(db, [step], moment(1)).held == {"a1:website"}
     assert kinds(db)[-2:] == ["delivery.in_doubt", "delivery.queued"]
     assert queries.facts_after(db, 0)[-1].body == {"reason": "timeout", "note": "resend", "doubtful": True}
     (found,) = queries.attempts(db, after.id)
@@ -235,9 +235,9 @@ def test_a_claim_that_does_not_hold_writes_nothing(db: Connection) -> None:
         Step(delivery(S.ACCEPTED, name, attempts=attempts), (S.ACCEPTED,), S.SENDING)
         for name, attempts in (("one", 1), ("two", 2), ("three", 1))
     ]
-    assert steps.record_steps(db, written_steps, NOW) == ["a1:three"]
+    assert steps.record_steps(db, written_steps, NOW).held == {"a1:three"}
     assert states(db) == {"a1:one": "failed", "a1:two": "sending", "a1:three": "accepted"}
-    assert steps.record_steps(db, [], NOW) == []
+    assert steps.record_steps(db, [], NOW) == steps.Written(frozenset())
 
 
 def test_an_end_supersedes_everything_that_has_not_ended(db: Connection) -> None:
