@@ -47,10 +47,12 @@ def preview(config: Path, request: Request) -> None:
     for key in dict.fromkeys(planned.text for planned in alert.plan):
         texts = alert.texts[key]
         console.print(Rule(style="dim"))
-        channels = [loaded.deployment.channels[planned.channel] for planned in alert.plan if planned.text == key]
-        for channel in channels:
+        for planned in [one for one in alert.plan if one.text == key]:
+            channel = loaded.deployment.channels[planned.channel]
             used = f"{channel.limit.measure(texts.first.body)} of {channel.limit.size} {channel.limit.unit}"
-            console.print(f"[bold]{channel.id}[/] {channel.title} [dim]({', '.join(texts.first.languages)}: {used})[/]")
+            waits = f", stands by for {', '.join(planned.fallback_of)}" if planned.fallback_of else ""
+            about = f"({', '.join(texts.first.languages)}: {used}{waits})"
+            console.print(f"[bold]{channel.id}[/] {channel.title} [dim]{about}[/]")
         console.print()
         console.print(texts.first.body, markup=False, soft_wrap=True)
     for note in notes:

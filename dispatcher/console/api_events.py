@@ -63,7 +63,7 @@ async def preview(call: Call[Preview]) -> web.Response:
     alert, notes = await _planned(call, wish, as_of)
     return answer({
         "as_of": as_of, "digest": alert.digest, "key": wish.event.id, "incident": alert.incident,
-        "purpose": alert.purpose, "code": alert.code, "people": alert.people, "channels": len(alert.plan),
+        "purpose": alert.purpose, "code": alert.code, "people": alert.people, "channels": len(alert.speaking),
         "texts": texts_view(alert, call.context.deployment), "notes": notes,
     })  # fmt: skip
 

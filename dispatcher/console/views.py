@@ -63,7 +63,7 @@ def alert_view(record: AlertRecord) -> dict[str, Any]:
     )  # fmt: skip
     return {
         **{name: getattr(alert, name) for name in names}, "state": record.state, "released_at": record.released_at,
-        "released_by": record.released_by, "digest": record.digest, "channels": len(alert.plan),
+        "released_by": record.released_by, "digest": record.digest, "channels": len(alert.speaking),
         "deliver_within": alert.deliver_within.total_seconds(),
     }  # fmt: skip
 
@@ -85,7 +85,8 @@ def texts_view(alert: Alert, deployment: Deployment) -> list[dict[str, Any]]:
     for planned in alert.plan:
         texts = alert.texts[planned.text]
         text = texts.follow_up if planned.follows else texts.first
-        spoken[text].append(_use(deployment.channels.get(planned.channel), planned.channel, text))
+        use = _use(deployment.channels.get(planned.channel), planned.channel, text)
+        spoken[text].append(use | {"fallback_of": planned.fallback_of})
     return [asdict(text) | {"body": unsigned(text.body), "channels": channels} for text, channels in spoken.items()]
 
 

@@ -255,7 +255,7 @@ def write_alert(connection: Connection, alert: Alert, *, released_at: datetime |
     if released_at:
         supersede(connection, alert, released_at)
     add_fact(connection, alert.created_at, f"alert.{state}", alert.id, incident=alert.incident, purpose=alert.purpose,
-             playbook=alert.playbook, channels=len(alert.plan), degraded=alert.degraded,
+             playbook=alert.playbook, channels=len(alert.speaking), degraded=alert.degraded,
              requested_by=alert.requested_by)  # fmt: skip
 
 

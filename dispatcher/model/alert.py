@@ -137,6 +137,11 @@ class Alert:
         return any(planned.state is DeliveryState.HELD for planned in self.plan)
 
     @property
+    def speaking(self) -> tuple[Planned, ...]:
+        """Its plan without those who only stand by."""
+        return tuple(planned for planned in self.plan if not planned.fallback_of)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over what a release is bound to: texts, languages, channels, area, realm, deadline."""
         bound = {

@@ -5,9 +5,10 @@ A broken template is found here, with file, line and field, and not on the day i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from dispatcher.documents import Document, Path, read_yaml, validated
@@ -38,13 +39,19 @@ def load_library(
     realm: Realm,
     *,
     region_names: tuple[str, ...] = (),
+    channel_names: Collection[str] = (),
 ) -> tuple[tuple[Playbook, ...], tuple[Problem, ...]]:
-    """Playbooks from texts by file name, first to speak first, and the problems of those that were left out."""
+    """Playbooks from texts by file name, first to speak first, and the problems of those that were left out.
+
+    ``channel_names`` are the ids and kinds that a fallback may name; without them none is held against it.
+    """
     known, problems = tuple(profiles), list[Problem]()
     found: dict[PlaybookId, tuple[str, Playbook]] = {}
     for file, text in sorted(files.items()):
         try:
-            playbook = load_playbook(text, file, known, sender, realm, region_names=region_names)
+            playbook = load_playbook(
+                text, file, known, sender, realm, region_names=region_names, channel_names=channel_names
+            )  # fmt: skip
         except ConfigurationError as error:
             problems += error.problems
             continue
@@ -64,18 +71,41 @@ def load_playbook(
     realm: Realm,
     *,
     region_names: tuple[str, ...] = (),
+    channel_names: Collection[str] = (),
 ) -> Playbook:
     """The playbook in ``text``; raises `ConfigurationError` with every problem, each with line, field and remedy.
 
-    ``region_names`` are all that the deployment has; without a place, texts name them.
+    ``region_names`` are all that the deployment has; without a place, texts name them. ``channel_names``: `load_library`.
     """
     document = read_yaml(text, file)
     playbook = validated(document, Playbook)
-    trial = _Trial(document, playbook, tuple(profiles), sender, realm, region_names or ("Nordstadt",))
-    problems = [*trial.facts(), *trial.texts()] or list(trial.lengths())
+    known = tuple(profiles)
+    trial = _Trial(document, playbook, known, sender, realm, region_names or ("Nordstadt",))
+    problems = [*_fallbacks(document, playbook, known, channel_names), *trial.facts(), *trial.texts()]
+    problems = problems or list(trial.lengths())
     if problems:
         raise ConfigurationError(problems)
     return playbook
+
+
+def _fallbacks(
+    document: Document, playbook: Playbook, profiles: Sequence[ChannelProfile], channel_names: Collection[str]
+) -> Iterator[Problem]:
+    """Fallbacks that name what there is not, and those that would wait for themselves."""
+    rule = playbook.channels
+    for primary, names in rule.fallback.items():
+        for name in (primary, *names) if channel_names else ():
+            if name not in channel_names:
+                said, remedy = f"no channel or kind {name!r}", f"known: {', '.join(sorted(channel_names))}"
+                yield document.problem(("channels", "fallback", primary), said, remedy)
+    prepared = [profile for profile in profiles if rule.prepares(profile)]
+    behind = {p.id: [q.id for q in prepared if rule.stands_by(q, p)] for p in prepared}
+    try:
+        TopologicalSorter(behind).prepare()
+    except CycleError as error:
+        ring = " -> ".join(reversed(error.args[1]))
+        said = f"{ring}: a channel cannot stand by for itself"
+        yield document.problem(("channels", "fallback"), said, "take one of them out, or name channels by their ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +141,8 @@ class _Trial:
 
     def lengths(self) -> Iterator[Problem]:
         """Texts whose shortest form is too long for a channel that says them."""
-        admitted = [profile for profile in self.profiles if self.playbook.channels.admits(profile)]
+        rule = self.playbook.channels
+        admitted = [profile for profile in self.profiles if rule.admits(profile) or rule.prepares(profile)]
         voices = {voice_of(profile, self.playbook): profile for profile in reversed(admitted)}
         for where, _ in self.playbook.text_sets():
             for voice, profile in voices.items():

@@ -81,7 +81,9 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     profiles = tuple(channels.profiles.values())
     names = tuple(region.name for region in territory.regions)
     texts, unread = _playbook_files(main, path, sources)
-    playbooks, broken = load_library(texts, profiles, main.sender.sender, main.realm, region_names=names)
+    playbooks, broken = load_library(
+        texts, profiles, main.sender.sender, main.realm, region_names=names, channel_names=channels.names
+    )  # fmt: skip
     reporters = load_reporters(
         _documents(document, main.sources_file, SourcesFile, sources),
         signing=not main.broker or main.broker.protocol == "5",

@@ -29,6 +29,7 @@ def advice(
             message = f"{channel.limit.size} {channel.limit.unit} hold no page that says what is wrong"
             yield document.problem(("channels", channel.id), message, f"give it room for {PAGE}")
     yield from _unspoken(document, deployment)
+    yield from _idle(document, deployment)
     yield from _shared(document, channels)
     if tokens is not None:
         yield from _strangers(document, deployment, tokens)
@@ -41,6 +42,20 @@ def _unspoken(document: Document, deployment: Deployment) -> Iterator[Problem]:
         if missing := [language for language in channel.languages if language not in spoken]:
             message = f"no playbook speaks {', '.join(missing)}"
             yield document.problem(("channels", channel.id, "languages"), message, "write its texts, or take it out")
+
+
+def _idle(document: Document, deployment: Deployment) -> Iterator[Problem]:
+    """Fallbacks that never come to speak as such: none is there, or all speak at once."""
+    for playbook in deployment.playbooks:
+        rule = playbook.channels
+        for primary, names in rule.fallback.items():
+            there = [c for c in deployment.channels.values() if rule.prepares(c) and {c.id, c.kind}.intersection(names)]
+            if not there:
+                message = f"playbook {playbook.id}: nothing stands by for {primary}, as there is no {' or '.join(names)} for its audiences"
+                yield document.problem(("channels",), message, "add one, or take the fallback out")
+            elif all(rule.admits(channel) for channel in there):
+                message = f"playbook {playbook.id}: {', '.join(names)} speaks at once and never stands by for {primary}"
+                yield document.problem(("channels",), message, "narrow its channels by kinds or only")
 
 
 def _shared(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> Iterator[Problem]:

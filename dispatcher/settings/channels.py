@@ -39,19 +39,24 @@ class Territory:
 
 @dataclass(slots=True)
 class Channels:
-    """What came of all entries; ``secrets`` are references to secrets that cannot be read on this machine."""
+    """What came of all entries; ``secrets`` are references to secrets that cannot be read on this machine.
+
+    ``names`` is what a channel may be called by: every kind, and the id of every entry, the broken ones included.
+    """
 
     profiles: dict[ChannelId, ChannelProfile] = field(default_factory=dict)
     settings: dict[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     secrets: list[Problem] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
 
 
 def load_channels(documents: Iterable[Document], territory: Territory) -> Channels:
     """Every entry under ``channels`` in ``documents``; whatever is wrong with one leaves that one out."""
-    loaded = Channels()
+    loaded = Channels(names={*_kinds()})
     for document in documents:
         for name in document.data.get("channels") or {}:
+            loaded.names.add(name)
             try:
                 _add(loaded, ChannelId(name), _Written(document, ("channels", name)), territory)
             except ConfigurationError as error:

@@ -157,6 +157,7 @@ async def control_room(
             journal=journal, setup=setup, permits=permits, fence=fence, clock=clock, rng=rng,
             launch=Launch(journal, permits, setup, worker), steps=steps,
         )  # fmt: skip
+        steps.called = pipeline.launch.stand_in
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
         for work in (worker.run(pipeline, recovery), feed.run(journal)):
             task = asyncio.create_task(work)

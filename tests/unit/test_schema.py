@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from house import NOW, alert
 from sqlalchemy import Connection, Engine, text
 
+from dispatcher.journal import queries, store
 from dispatcher.journal.base import lock_file, open_journal, sqlite_engine
 from dispatcher.journal.schema import HEAD, MIGRATIONS, current, migrate, prepare
 from dispatcher.journal.tables import metadata
@@ -63,6 +65,21 @@ def test_the_scripts_lose_nothing(engine: Engine) -> None:
     migrate(engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT value FROM meta")).scalar_one() == "live"
+
+
+def test_deliveries_from_before_standbys_are_kept(engine: Engine) -> None:
+    """A journal whose deliveries stood by for nobody opens with them, and they still do not."""
+    prepare(engine)
+    with engine.begin() as connection:
+        written = alert("website")
+        store.write_alert(connection, written, released_at=NOW)
+        store.write_rows(connection, written, written.plan, NOW)
+        connection.execute(text("ALTER TABLE deliveries DROP COLUMN fallback_of"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    prepare(engine)
+    with engine.connect() as connection:
+        assert [found.fallback_of for found in queries.deliveries(connection)] == [()]
+    assert current(engine) == HEAD
 
 
 def test_the_head_is_the_last_script() -> None:

@@ -5,10 +5,13 @@ import { CAUSES, KINDS, PURPOSES, STATES, channels } from "./words.js";
 
 const { operates, person } = document.body.dataset;
 
+/* A fallback speaks only where one of those fails that it stands by for. */
+const reserve = (use) => (use.fallback_of.length ? ` – ${STATES.standby[0]} für ${use.fallback_of.join(", ")}` : "");
+
 export function texts(found) {
   return found.map((text) => h("details.text", { open: found.length === 1 },
     h("summary", {}, `${channels(text.channels.length).replace("einem Kanal", "1 Kanal").replace("Kanälen", "Kanäle")} · ${text.languages.join(", ")}`),
-    h("p.uses", {}, text.channels.map((use) => `${use.title}${use.limit ? ` (${use.length} von ${use.limit})` : ""}`).join(" · ")),
+    h("p.uses", {}, text.channels.map((use) => `${use.title}${use.limit ? ` (${use.length} von ${use.limit})` : ""}${reserve(use)}`).join(" · ")),
     h("pre", {}, text.body)));
 }
 

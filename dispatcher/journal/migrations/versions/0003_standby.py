@@ -1,9 +1,7 @@
 """Deliveries that stand by know the channels they stand by for."""
 
 from alembic import op
-from sqlalchemy import inspect
-
-from dispatcher.journal.tables import deliveries
+from sqlalchemy import Column, Text, inspect
 
 revision = "0003"
 down_revision = "0002"
@@ -13,6 +11,5 @@ depends_on = None
 
 def upgrade() -> None:
     """One column more; a journal that 0001 made with today's tables has it already."""
-    column = deliveries.c.fallback_of
-    if column.name not in {known["name"] for known in inspect(op.get_bind()).get_columns(deliveries.name)}:
-        op.add_column(deliveries.name, column.copy())
+    if "fallback_of" not in {column["name"] for column in inspect(op.get_bind()).get_columns("deliveries")}:
+        op.add_column("deliveries", Column("fallback_of", Text, nullable=False, server_default=""))
