@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from dispatcher.cli import app
 from dispatcher.cli.token import create
-from dispatcher.settings import load
+from dispatcher.settings import load, shipped_playbooks
 
 MAIN = """\
 realm: live
@@ -84,6 +85,22 @@ def test_two_channels_with_one_account_are_told(main: Path) -> None:
     assert [line for line in advised(main) if "same account" in line] == [
         f"{main}:7: channels.c2: speaks to the same account as c1 (keep one of them)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("{fallback: {webhook: [sms]}}", "playbook amok: nothing stands by for webhook, as there is no sms for its audiences"),
+        ("{fallback: {webhook: [by_hand]}}", "playbook amok: by_hand speaks at once and never stands by for webhook"),
+        ("{kinds: [webhook], fallback: {webhook: [by_hand]}}", ""),
+    ],
+)  # fmt: skip
+def test_a_fallback_that_never_stands_by_is_told(rule: str, told: str, main: Path) -> None:
+    """Whoever relies on a fallback hears when none is there, and when it speaks at once like everybody else."""
+    shipped = (shipped_playbooks() / "amok.yaml").read_text()
+    (main.parent / "playbooks").mkdir()
+    (main.parent / "playbooks" / "amok.yaml").write_text(re.sub("(?m)^channels: .*$", f"channels: {rule}", shipped))
+    assert [line.partition("channels: ")[2].partition(" (")[0] for line in advised(main)] == [told] * bool(told)
 
 
 def test_tokens_are_written_where_the_daemon_reads_them(main: Path) -> None:

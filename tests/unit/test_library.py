@@ -112,6 +112,48 @@ def test_an_exercise_never_denies_itself(words: str) -> None:
     assert load(SMALL.replace("Feuer aus.", words)).id == "fire"
 
 
+FALLBACK = "channels: {fallback: {%s}}\ntexts:"
+NAMES = {"mastodon", "whatsapp", "facebook", "website", "duty-team", "sms"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "said", "remedy"),
+    [
+        ("facebok: [sms]", "channels.fallback.facebok", "no channel or kind 'facebok'", "known: duty-team, facebook,"),
+        ("facebook: [website, sns]", "channels.fallback.facebook", "no channel or kind 'sns'", "known: duty-team,"),
+        ("website: [website]", "channels.fallback", "website -> website: a channel cannot stand by", "take one of them"),
+        ("website: [facebook], facebook: [mastodon], mastodon: [website]", "channels.fallback", "website -> facebook", "take"),
+        ("facebook: []", "channels.fallback.facebook", "", ""),
+    ],
+)  # fmt: skip
+def test_a_fallback_that_could_not_work_is_found_at_load(rule: str, field: str, said: str, remedy: str) -> None:
+    """A fallback of what there is not, of itself, or of one another in a ring is refused with place and remedy."""
+    with pytest.raises(ConfigurationError) as error:
+        load_playbook(
+            SMALL.replace("texts:", FALLBACK % rule, 1), "fire.yaml", channels(), SENDER, Realm.LIVE, channel_names=NAMES
+        )  # fmt: skip
+    [problem] = error.value.problems
+    assert (problem.file, problem.line, problem.field) == ("fire.yaml", 9, field)
+    assert said in problem.message
+    assert remedy in problem.remedy
+
+
+def test_a_fallback_may_name_what_is_not_configured_here() -> None:
+    """A kind that this program knows and this place has no channel of does not hold the playbook back."""
+    text = SMALL.replace("texts:", FALLBACK % "facebook: [sms, website]", 1)
+    loaded = load_playbook(text, "fire.yaml", channels(), SENDER, Realm.LIVE, channel_names=NAMES)
+    assert loaded.channels.fallback == {"facebook": ("sms", "website")}
+
+
+def test_texts_have_to_fit_what_stands_by() -> None:
+    """A text is tried on channels that speak only where others fail, too."""
+    rule = "channels: {kinds: [facebook], fallback: {facebook: [pager]}}\ntexts:"
+    tiny = channels({"pager": TextLimit(Unit.BYTES, 60), "facebook": TextLimit(Unit.UTF16, 63_206)})
+    with pytest.raises(ConfigurationError, match="the channel pager takes 60 bytes"):
+        load(SMALL.replace("texts:", rule, 1), profiles=tiny)
+    assert load(SMALL.replace("texts:", rule.replace("pager", "website"), 1), profiles=tiny).id == "fire"
+
+
 def test_one_broken_playbook_leaves_the_others_standing() -> None:
     """A file that does not load is reported and left out; the rest is there, first to speak first."""
     files = {

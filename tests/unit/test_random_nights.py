@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from unit.house import CHANNELS, Road, deployment, playbook, road, speak
+from unit.house import CHANNELS, PERMANENT, Road, deployment, playbook, road, speak
 
 from dispatcher.journal import queries
-from dispatcher.model.alert import Purpose
+from dispatcher.model.alert import Post, Purpose
 from dispatcher.model.command import Join, Reject, Release, Renew, Retract
-from dispatcher.model.delivery import IncidentId
+from dispatcher.model.delivery import IncidentId, Outcome, Result
 from dispatcher.model.errors import CommandError
 
 INCIDENTS = ("i1", "i2", "i3")
@@ -120,9 +122,32 @@ async def test_every_channel_gets_its_end_on_many_nights(seed: int, release: str
     await _through_the_night(seed, release, tmp_path)
 
 
-async def _through_the_night(seed: int, release: str, tmp_path: Path) -> None:
-    where = deployment(playbook(release=release, deliver_within="12h"), channels=CHANNELS)
-    async with road(tmp_path, where) as found:
+@pytest.mark.parametrize("seed", range(12))
+@RELEASES
+async def test_fallbacks_get_their_ends(seed: int, release: str, tmp_path: Path) -> None:
+    """The same where channels fail at random and others stand by for them: who never stood in gets no end."""
+    rng, refused = random.Random(seed), set[str]()
+
+    async def fickle(post: Post) -> Outcome:
+        if post.purpose.ends or rng.random() < 0.6:
+            return Outcome(result=Result.ACCEPTED, provider_id="1")
+        refused.add(post.key)
+        return PERMANENT
+
+    rule = {
+        "only": ["facebook-leer", "facebook-emden"],
+        "fallback": {"facebook": ["whatsapp"], "whatsapp": ["website"]},
+    }
+    handlers = dict.fromkeys(("facebook_leer", "facebook_emden", "whatsapp_leer"), fickle)
+    await _through_the_night(seed, release, tmp_path, channels=rule, refused=refused, **handlers)
+
+
+async def _through_the_night(
+    seed: int, release: str, tmp_path: Path, channels: dict[str, Any] | None = None, refused: Collection[str] = (),
+    **handlers: Callable[[Post], Awaitable[Outcome]],
+) -> None:  # fmt: skip
+    where = deployment(playbook(release=release, deliver_within="12h", channels=channels or {}), channels=CHANNELS)
+    async with road(tmp_path, where, **handlers) as found:
         night = Night(found, seed)
         for _ in range(STEPS):
             await night.step()
@@ -134,7 +159,7 @@ async def _through_the_night(seed: int, release: str, tmp_path: Path) -> None:
         for name, fake in found.fakes.items():
             said = defaultdict(list)
             for post in fake.posts:
-                if post.purpose is not Purpose.PAGE:
+                if post.purpose is not Purpose.PAGE and post.key not in refused:
                     said[joined.get(post.incident, post.incident)].append(post.purpose)
             for incident, purposes in said.items():
                 told = f"seed {seed}: {name} said {[str(p) for p in purposes]} about {incident}"

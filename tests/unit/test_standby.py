@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -10,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, update
 from unit.house import (
     CHANNELS,
     DOUBT,
@@ -17,8 +23,10 @@ from unit.house import (
     PERMANENT,
     TEMPORARY,
     Road,
+    alert,
     always,
     channel,
+    delivery,
     deployment,
     event,
     in_turn,
@@ -30,13 +38,18 @@ from unit.house import (
 )
 
 from dispatcher.journal import queries, store
+from dispatcher.journal.moves import settle_standbys
+from dispatcher.journal.schema import prepare
+from dispatcher.journal.steps import Step, record_steps
+from dispatcher.journal.tables import deliveries
 from dispatcher.model.alert import Alert, Post, Purpose
 from dispatcher.model.channel import ChannelProfile, InDoubt, TextLimit, Unit
 from dispatcher.model.command import Confirm, Reject, Release, Resume, Scope, Stop
-from dispatcher.model.delivery import DeliveryState, IncidentId, Outcome, Reason, Result
+from dispatcher.model.delivery import ENDED, UNSAID, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.plan.event import plan_event
+from dispatcher.testing import FakeClock
 
 S = DeliveryState
 SMS = channel("sms", limit=TextLimit(Unit.CHARACTERS, 14))
@@ -53,12 +66,12 @@ def where(*more: ChannelProfile, rule: dict[str, Any] | None = None, **changes: 
     return deployment(playbook(channels=rule or RULE, **changes), channels=(*ALL, *more))
 
 
-def planned(place: Deployment, *regions: str) -> Alert:
+def composed(place: Deployment, *regions: str) -> Alert:
     """The alert of an event in ``regions``, Leer unless others are named."""
     found = event(area={"regions": list(regions or ("leer",))})
-    alert = plan_event(found, place, IncidentHistory(id=IncidentId("i1")), NOW).alert
-    assert alert is not None
-    return alert
+    said = plan_event(found, place, IncidentHistory(id=IncidentId("i1")), NOW).alert
+    assert said is not None
+    return said
 
 
 def behind(alert: Alert) -> dict[str, set[str]]:
@@ -83,15 +96,15 @@ async def fact(found: Road, kind: str, ref: str) -> dict[str, Any]:
 
 def test_a_fallback_is_planned_with_a_text_of_its_own() -> None:
     """A standby has its own text, as short as its channel wants it, under the digest that people release."""
-    alert = planned(where())
-    assert behind(alert) == {"sms": {"facebook-leer"}}
-    assert [one.channel for one in alert.speaking] == ["facebook-leer", "website"]
-    texts = {one.channel: alert.texts[one.text].first.body for one in alert.plan}
+    said = composed(where())
+    assert behind(said) == {"sms": {"facebook-leer"}}
+    assert [one.channel for one in said.speaking] == ["facebook-leer", "website"]
+    texts = {one.channel: said.texts[one.text].first.body for one in said.plan}
     assert len(texts["sms"]) <= 14 < len(texts["website"])
-    alone = replace(alert, plan=alert.speaking)
-    turned = replace(alert, plan=tuple(replace(one, fallback_of=()) for one in alert.plan))
-    assert len({alert.digest, alone.digest, turned.digest}) == 3
-    assert Alert.from_json(alert.to_json()) == alert
+    alone = replace(said, plan=said.speaking)
+    turned = replace(said, plan=tuple(replace(one, fallback_of=()) for one in said.plan))
+    assert len({said.digest, alone.digest, turned.digest}) == 3
+    assert Alert.from_json(said.to_json()) == said
 
 
 @pytest.mark.parametrize(
@@ -112,7 +125,7 @@ def test_a_fallback_is_planned_with_a_text_of_its_own() -> None:
 def test_who_stands_by_for_whom(rule: dict[str, Any], expected: dict[str, set[str]]) -> None:
     """A fallback is named by id or kind, is held to audience and region, and does not stand by where it speaks anyway."""
     more = (channel("ntfy"), channel("mail-leer", "leer"), channel("mail-emden", "emden"))
-    assert behind(planned(where(*more, rule=rule))) == expected
+    assert behind(composed(where(*more, rule=rule))) == expected
 
 
 def test_a_fallback_reaches_whom_its_primary_would_have() -> None:
@@ -120,8 +133,8 @@ def test_a_fallback_reaches_whom_its_primary_would_have() -> None:
     mails = (channel("mail-leer", "leer"), channel("mail-emden", "emden"))
     rule = {**RULE, "fallback": {"facebook": ["mail"]}}
     pairs = {"mail-leer": {"facebook-leer"}, "mail-emden": {"facebook-emden"}}
-    assert behind(planned(where(*mails, rule=rule), *BOTH)) == pairs
-    assert behind(planned(where(*mails, rule={**rule, "regions": "all"}))) == pairs
+    assert behind(composed(where(*mails, rule=rule), *BOTH)) == pairs
+    assert behind(composed(where(*mails, rule={**rule, "regions": "all"}))) == pairs
 
 
 async def test_nobody_stands_by_for_an_end(tmp_path: Path) -> None:
@@ -205,15 +218,27 @@ async def test_a_chain_is_walked_link_by_link(tmp_path: Path) -> None:
 
 async def test_time_that_is_left_is_used(tmp_path: Path) -> None:
     """A channel that cannot try again before its deadline has expired, and its fallback has what is left of the time."""
-    async with road(tmp_path, where(deliver_within="10m"), facebook_leer=always(TEMPORARY)) as found:
+    clock = FakeClock()
+
+    async def slow(_: Post) -> Outcome:
+        clock.push(timedelta(minutes=20, milliseconds=-1))
+        return TEMPORARY
+
+    async with road(tmp_path, where(), clock=clock, facebook_leer=slow) as found:
         await found.receive()
-        while (await found.states())["facebook-leer"] != "expired":
-            found.push(timedelta(seconds=14))
-            await asyncio.sleep(0.005)
-        await found.push_until_quiet()
-        assert (await found.states())["sms"] in ("accepted", "expired")
-        spoke = bool(found.said("sms"))
-        assert spoke == ((await found.states())["sms"] == "accepted")
+        await found.quiet()
+        assert await found.states() == {"facebook-leer": "expired", "website": "accepted", "sms": "accepted"}
+
+
+async def test_no_time_is_left_after_the_deadline(tmp_path: Path) -> None:
+    """What nobody could carry before its deadline expires everywhere: the fallback does not speak too late."""
+    async with road(tmp_path, where(), facebook_leer=always(TEMPORARY)) as found:
+        await found.receive()
+        await until(lambda: bool(found.said("facebook-leer")) and not found.permits._lanes)
+        found.push(timedelta(minutes=20))
+        await found.quiet()
+        assert await found.states() == {"facebook-leer": "expired", "website": "accepted", "sms": "expired"}
+        assert found.said("sms") == []
 
 
 @pytest.mark.parametrize("answer", [BY_HAND, DOUBT], ids=["by hand", "in doubt"])
@@ -243,6 +268,79 @@ async def test_a_confirmed_post_sends_the_fallback_home(tmp_path: Path) -> None:
         (task,) = await found.deliveries(state=S.BY_HAND)
         await found.pipeline.command(Confirm(person="anna", delivery=task.id))
         assert (await found.states())["sms"] == "cancelled"
+
+
+NAMES = ("one", "two", "three")
+ENDS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([s for s in S if s in ENDED or s is S.BY_HAND]))
+
+
+def step(name: str, state: S, before: S = S.SENDING) -> Step:
+    """A channel's delivery has come to ``state``."""
+    return Step(delivery(state, name, attempts=0), (state,), before)
+
+
+@contextlib.contextmanager
+def journaled(**fallbacks: tuple[str, ...]) -> Iterator[Connection]:
+    """A journal in memory: three channels under way, and what stands by for them or for one another."""
+    usual = alert(*NAMES, *fallbacks)
+    plan = tuple(
+        replace(p, state=S.STANDBY, fallback_of=fallbacks[p.channel]) if p.channel in fallbacks else p
+        for p in usual.plan
+    )
+    engine = create_engine("sqlite://")
+    prepare(engine)
+    with engine.connect() as connection, connection.begin():
+        whole = replace(usual, plan=plan)
+        store.write_alert(connection, whole, released_at=NOW)
+        store.write_rows(connection, whole, whole.plan, NOW)
+        connection.execute(update(deliveries).where(deliveries.c.state == S.QUEUED).values(state=S.SENDING))
+        yield connection
+    engine.dispose()
+
+
+def now(db: Connection) -> dict[str, str]:
+    """State of each channel's delivery."""
+    return {found.channel: str(found.state) for found in queries.deliveries(db)}
+
+
+@pytest.mark.parametrize("before", [S.SENDING, S.BY_HAND])
+@pytest.mark.parametrize("state", [S.FAILED, S.EXPIRED])
+def test_the_call_is_in_the_same_transaction(before: S, state: S) -> None:
+    """Whatever a channel fails or expires from, by hand included, its fallback is queued by that very unit."""
+    with journaled(sms=("one", "two")) as db:
+        db.execute(update(deliveries).where(deliveries.c.channel == "one").values(state=before))
+        written = record_steps(db, [step("one", state, before)], moment(3))
+        ((called, whose),) = written.called
+        assert (called.id, called.state, called.due_at, called.released_at) == (
+            "a1:sms",
+            S.QUEUED,
+            moment(3),
+            moment(3),
+        )
+        assert (called.deadline_at, whose.id) == (moment(20), "a1")
+        last = queries.facts_after(db, 0)[-1]
+        assert (last.kind, last.ref, last.body) == ("delivery.queued", "a1:sms", {"note": f"standby for one: {state}"})
+
+
+@given(ENDS, st.lists(st.integers(1, 3), min_size=3, max_size=3), st.randoms())
+@settings(max_examples=60)
+def test_in_whatever_order_things_end(ends: dict[str, S], sizes: list[int], rng: random.Random) -> None:
+    """A fallback is called where one of its channels fails, sent home where none can any more, and waits otherwise."""
+    behind = {"sms": ("one", "two"), "mail": ("three",), "paper": ("sms", "mail")}
+    left = list(ends.items())
+    rng.shuffle(left)
+    with journaled(**behind) as db:
+        while left:
+            size = sizes.pop()
+            batch, left = left[:size], left[size:]
+            record_steps(db, [step(name, state) for name, state in batch], NOW)
+            assert settle_standbys(db, NOW) == []
+        found = now(db)
+        for name in ("sms", "mail"):
+            states = [ends.get(primary) for primary in behind[name]]
+            failed, over = UNSAID.intersection(states), ENDED.issuperset(states)
+            assert found[name] == ("queued" if failed else "cancelled" if over else "standby")
+        assert found["paper"] == ("cancelled" if found["sms"] == found["mail"] == "cancelled" else "standby")
 
 
 # People
@@ -413,9 +511,9 @@ async def test_a_crash_before_the_failure_keeps_it_ready(tmp_path: Path) -> None
 
 async def test_a_crash_before_the_rows_rebuilds_it(tmp_path: Path) -> None:
     """The plan alone is enough to know what stands by for whom."""
-    alert = planned(where())
+    said = composed(where())
     async with road(tmp_path, where(), working=False) as found:
-        await found.journal.write(partial(store.write_alert, alert=alert, released_at=NOW))
+        await found.journal.write(partial(store.write_alert, alert=said, released_at=NOW))
     async with road(tmp_path, where(), facebook_leer=always(PERMANENT)) as found:
         await found.quiet()
         assert await found.states() == {"facebook-leer": "failed", "website": "accepted", "sms": "accepted"}
@@ -424,10 +522,10 @@ async def test_a_crash_before_the_rows_rebuilds_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("state", "after"), [(S.FAILED, "queued"), (S.EXPIRED, "queued"), (S.ACCEPTED, "cancelled")])
 async def test_what_was_missed_is_made_good_at_the_start(state: S, after: str, tmp_path: Path) -> None:
     """A standby whose channel has ended without it is called, or sent home, by the next start."""
-    alert = planned(where())
-    ended = tuple(replace(one, state=S.STANDBY if one.fallback_of else state) for one in alert.plan)
+    said = composed(where())
+    ended = tuple(replace(one, state=S.STANDBY if one.fallback_of else state) for one in said.plan)
     async with road(tmp_path, where(), working=False) as found:
-        await found.journal.write(partial(store.write_alert, alert=replace(alert, plan=ended), released_at=NOW))
+        await found.journal.write(partial(store.write_alert, alert=replace(said, plan=ended), released_at=NOW))
     async with road(tmp_path, where(), working=False) as found:
         assert (await found.states())["sms"] == after
         assert found.worker.open == (after == "queued")
