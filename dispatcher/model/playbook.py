@@ -181,9 +181,8 @@ class ChannelRule(Strict):
         return channel.audience in self.audiences and any(_names(names, channel) for names in self.fallback.values())
 
     def stands_by(self, channel: ChannelProfile, primary: ChannelProfile) -> bool:
-        """Whether ``channel`` is a fallback of ``primary``."""
-        names = self.fallback.get(primary.id) or self.fallback.get(primary.kind, ())
-        return channel.audience in self.audiences and _names(names, channel)
+        """Whether ``channel``, where it is anybody's fallback, is one of ``primary``."""
+        return _names(self.fallback.get(primary.id) or self.fallback.get(primary.kind, ()), channel)
 
 
 def _names(names: tuple[str, ...], channel: ChannelProfile) -> bool:

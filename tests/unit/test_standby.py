@@ -45,7 +45,7 @@ from dispatcher.journal.tables import deliveries
 from dispatcher.model.alert import Alert, Post, Purpose
 from dispatcher.model.channel import ChannelProfile, InDoubt, TextLimit, Unit
 from dispatcher.model.command import Confirm, Reject, Release, Resume, Scope, Stop
-from dispatcher.model.delivery import ENDED, UNSAID, DeliveryState, IncidentId, Outcome, Reason, Result
+from dispatcher.model.delivery import ENDED, UNSAID, DeliveryId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.plan.event import plan_event
@@ -529,6 +529,25 @@ async def test_what_was_missed_is_made_good_at_the_start(state: S, after: str, t
     async with road(tmp_path, where(), working=False) as found:
         assert (await found.states())["sms"] == after
         assert found.worker.open == (after == "queued")
+
+
+async def test_what_was_missed_is_made_good_by_whoever_comes_next(tmp_path: Path) -> None:
+    """A standby that should have been called before speaks with the next thing that a person says of its alert."""
+    said = composed(where(rule={**RULE, "fallback": {"facebook": ["sms"], "website": ["sms"]}}))
+    states = {"facebook-leer": S.FAILED, "website": S.BY_HAND, "sms": S.STANDBY}
+    missed = replace(said, plan=tuple(replace(one, state=states[one.channel]) for one in said.plan))
+    async with road(tmp_path, where()) as found:
+        await found.journal.write(partial(store.write_alert, alert=missed, released_at=NOW))
+        await found.journal.write(partial(store.write_rows, alert=missed, planned=missed.plan, released_at=NOW))
+        await found.pipeline.command(Confirm(person="anna", delivery=DeliveryId(f"{said.id}:website")))
+        await found.quiet()
+        assert found.said("sms") == [(Purpose.ALERT, "i1")]
+
+
+def test_a_start_looks_at_standbys_first() -> None:
+    """What a start decides about others comes after it is known which standbys are still there."""
+    with journaled(sms=("one",)) as db:
+        assert next(found.channel for found, _ in queries.open_deliveries(db)) == "sms"
 
 
 async def test_a_standby_that_is_not_configured_any_more_is_cancelled(tmp_path: Path) -> None:
