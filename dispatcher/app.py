@@ -34,6 +34,7 @@ from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause, Page
+from dispatcher.pulse import Pulse
 from dispatcher.recovery import Recovery
 from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
@@ -63,6 +64,7 @@ class Service:
     tokens: Tokens
     tickets: Tickets
     hub: Hub
+    pulse: Pulse = field(default_factory=Pulse)
     intake: MqttIntake | None = None
     url: str = ""
     broken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -138,6 +140,7 @@ class Service:
         """What must hold before this daemon is relied on."""
         states = {
             "journal": not self.broken.is_set() and self.journal.takes_in, "recovered": self.ready, "configuration": not self.loaded.broken,
+            "loop": self.pulse.steady,
         }  # fmt: skip
         return states if self.intake is None else {**states, "broker": self.intake.connected}
 
@@ -201,9 +204,11 @@ async def build(
         watch = Watch(pipeline, journal, troubles=[
             Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble")),
             Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), GRACE),
+            Trouble(Cause.LOOP, partial(getattr, service.pulse, "trouble")),
         ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
+        service.spawn(service.pulse.run(), "pulse")
         service.ready = True
         service.adopt(loaded)
         if path is not None:

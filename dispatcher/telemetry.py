@@ -29,6 +29,10 @@ COMMIT = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5), registry=REGISTRY,
 )  # fmt: skip
 DROPPED = Counter("dispatcher_log_lines_dropped_total", "Log lines that could not be written", registry=REGISTRY)
+LOOP_LAG = Histogram(
+    "dispatcher_loop_lag_seconds", "How late the event loop is, measured twenty times a second",
+    buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5), registry=REGISTRY,
+)  # fmt: skip
 BROKER = Gauge("dispatcher_broker_connected", "1 while the broker connection stands", registry=REGISTRY)
 
 

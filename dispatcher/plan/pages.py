@@ -49,6 +49,7 @@ class Cause(StrEnum):
     SILENT = "silent"
     BROKER = "broker"
     JOURNAL = "journal"
+    LOOP = "loop"
     GAP = "gap"
     CONFIGURATION = "configuration"
 
@@ -84,6 +85,7 @@ _HEADLINES = {
     Cause.SILENT: "Leitstellensystem schweigt / A source of incident events is silent",
     Cause.BROKER: "Broker gestört, Ereignisse kommen nicht an / Trouble with the broker, events may not reach us",
     Cause.JOURNAL: "Datenträger des Journals gestört / Trouble with the journal's disk",
+    Cause.LOOP: "Programm stockt, alles verspätet sich / The program stalls, everything is late",
     Cause.GAP: "Ereignisse fehlen in der Folge / Incident events are missing from the sequence",
     Cause.CONFIGURATION: "Konfiguration fehlerhaft / The configuration is broken",
     Cause.DEGRADED: "Vorlage fehlerhaft, Minimaltext gesendet / A template failed, the minimal text goes out",

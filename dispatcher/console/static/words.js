@@ -41,7 +41,7 @@ export const CAUSES = {
   failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
   same_as: "Gleiche Lage wie eine andere?", shrunk: "Gebiet verkleinert", stopped: "Angehalten",
   break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt", broker: "Broker gestört",
-  withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", gap: "Meldungen fehlen in der Folge",
+  withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", loop: "Programm stockt", gap: "Meldungen fehlen in der Folge",
   configuration: "Konfiguration fehlerhaft",
   in_doubt: "Unklar, ob veröffentlicht", withdrawn: "Quelle meldet Ende, bevor etwas hinausging",
 };
@@ -50,7 +50,8 @@ export const SEVERITIES = { extreme: "extrem", severe: "schwer", moderate: "mitt
 
 const READY = {
   journal: ["Journal", "bereit", "gestört"], broker: ["Broker", "verbunden", "getrennt"],
-  configuration: ["Konfiguration", "aktuell", "letzte gute"], recovered: ["Wiederanlauf", "fertig", "läuft"], stream: ["Anzeige", "live", "getrennt"],
+  configuration: ["Konfiguration", "aktuell", "letzte gute"], recovered: ["Wiederanlauf", "fertig", "läuft"], loop: ["Ablauf", "flüssig", "stockt"],
+  stream: ["Anzeige", "live", "getrennt"],
 };
 
 export const ready = (name, good) => {
