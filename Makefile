@@ -29,7 +29,7 @@ setup: .venv/.installed  ## create .venv/ with everything pinned in requirements
 	@touch $@
 
 services:  # programs that only the tests need
-	@scripts/services.sh mosquitto=mosquitto mosquitto_pub=mosquitto-clients chromium=chromium strace=strace
+	@scripts/services.sh mosquitto=mosquitto mosquitto_pub=mosquitto-clients chromium=chromium strace=strace systemd-analyze=systemd
 
 demo: setup  ## an exercise from event to posts on this machine; ONCE=1 runs it once and ends
 	@$(BIN)/dispatcher demo $(if $(ONCE),--once)

@@ -39,6 +39,7 @@ from dispatcher.recovery import Recovery
 from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
 from dispatcher.settings.sources import absolute
+from dispatcher.supervisor import Supervisor
 from dispatcher.telemetry import logger
 from dispatcher.watch import Trouble, Watch
 from dispatcher.web import Hub
@@ -248,7 +249,7 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
 async def serve(loaded: Loaded, path: Path) -> int:
     """Run until SIGTERM or SIGINT, reading ``path`` again at SIGHUP; 0 after a clean end, 70 where the journal broke and a restart must replay."""
     raise_descriptor_limit()
-    stop, again = asyncio.Event(), asyncio.Event()
+    stop, again, supervisor = asyncio.Event(), asyncio.Event(), Supervisor()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, again.set)  # while it starts as well: left alone, the signal would end it
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -258,10 +259,13 @@ async def serve(loaded: Loaded, path: Path) -> int:
             loop.add_signal_handler(signal.SIGHUP, partial(_again, service))
             if again.is_set():
                 _again(service)
+            service.spawn(supervisor.watchdog(), "watchdog")
+            supervisor.tell("READY=1", f"STATUS={service.url}, {len(loaded.channels)} channels")
             waiting = [asyncio.create_task(event.wait()) for event in (stop, service.broken)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
+            supervisor.tell("STOPPING=1")
             log.info("stopping", broken=service.broken.is_set())
             if service.broken.is_set():
                 os._exit(EXIT_BROKEN)  # what is on disk is unknown: nothing more is written, the next start replays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -30,6 +31,7 @@ def run(config: Path, journal: Path | None = None) -> None:
     Broken files start with the last good set; ``journal`` says where that lies when the main file does not.
     """
     configure_logs()
+    faulthandler.enable()  # systemd's watchdog ends us by SIGABRT: the log then shows where every thread was
     loaded = load_or_last_good(config, journal)
     for problem in (*loaded.broken, *loaded.problems, *loaded.warnings, *loaded.secrets):
         print(problem, file=sys.stderr)
