@@ -17,11 +17,12 @@ from typing import Any
 
 from aiohttp import web
 
-from dispatcher.channels.http import http_client
+from dispatcher.channels.http import Http, http_client
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
 from dispatcher.feed import Feed, MqttStatus
+from dispatcher.heartbeat import Heartbeat
 from dispatcher.intake.mqtt import MqttIntake
 from dispatcher.journal import standing, store
 from dispatcher.journal.base import BUSY_PAUSE, SqliteJournal, open_journal
@@ -209,7 +210,7 @@ async def build(
         ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
-        service.spawn(service.pulse.run(), "pulse")
+        show_life(service, http)
         service.ready = True
         service.adopt(loaded)
         if path is not None:
@@ -232,6 +233,13 @@ async def build(
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
         yield service
+
+
+def show_life(service: Service, http: Http) -> None:
+    """Measure the loop and call the monitor outside; what fails in here is logged and harms nothing else."""
+    service.once(service.pulse.run(), "pulse")
+    if service.loaded.heartbeat is not None:
+        service.once(Heartbeat(service.loaded.heartbeat, service.journal, http).run(), "heartbeat")
 
 
 async def serve_console(stack: AsyncExitStack, context: Context) -> str:
@@ -259,7 +267,7 @@ async def serve(loaded: Loaded, path: Path) -> int:
             loop.add_signal_handler(signal.SIGHUP, partial(_again, service))
             if again.is_set():
                 _again(service)
-            service.spawn(supervisor.watchdog(), "watchdog")
+            service.once(supervisor.watchdog(), "watchdog")
             supervisor.tell("READY=1", f"STATUS={service.url}, {len(loaded.channels)} channels")
             waiting = [asyncio.create_task(event.wait()) for event in (stop, service.broken)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -21,7 +21,7 @@ from dispatcher.telemetry import logger
 
 log = logger("reload")
 
-_FIXED = ("realm", "broker", "journal", "console")
+_FIXED = ("realm", "broker", "journal", "console", "heartbeat")
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from dispatcher.channels.base import ChannelSettings, Credential
 from dispatcher.console.auth import ConsoleSettings
 from dispatcher.documents import Document, validated
+from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm, Region
@@ -50,6 +51,7 @@ class Loaded:
     warnings: tuple[Problem, ...]
     secrets: tuple[Problem, ...]
     digest: str
+    heartbeat: HeartbeatSettings | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
 
@@ -75,7 +77,9 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     document = sources.yaml(path)
     main = anchored(validated(document, Main), path.parent)
     if drill is not None:
-        main = main.model_copy(update={"realm": Realm.EXERCISE, "broker": None, "console": ConsoleSettings()})
+        main = main.model_copy(
+            update={"realm": Realm.EXERCISE, "broker": None, "heartbeat": None, "console": ConsoleSettings()}
+        )
     territory = Territory(main.realm, load_regions(main, sources), wall, drill)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
     profiles = tuple(channels.profiles.values())
@@ -101,7 +105,10 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
         warnings=(
             *advice(document, deployment, channels.settings, main.console.tokens_file), *unreachable(document, roster),
         ),
-        secrets=(*channels.secrets, *_broker_secret(document, main.broker)), digest=sources.digest, files=sources.texts,
+        secrets=(
+            *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
+        ),
+        digest=sources.digest, heartbeat=main.heartbeat, files=sources.texts,
     )  # fmt: skip
 
 
@@ -162,3 +169,8 @@ def _broker_secret(document: Document, broker: MqttSettings | None) -> tuple[Pro
     file = broker.password_file
     message = complaint(Credential(token_file=file, token_env=None if file else broker.password_env).reveal)
     return (document.problem(("broker",), message, "the broker refuses us without it"),) if message else ()
+
+
+def _heartbeat_secret(document: Document, heartbeat: HeartbeatSettings | None) -> tuple[Problem, ...]:
+    message = complaint(heartbeat.address) if heartbeat else ""
+    return (document.problem(("heartbeat",), message, "nobody misses us without it"),) if message else ()

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from dispatcher.console.auth import ConsoleSettings
+from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm
@@ -121,6 +122,7 @@ class Main(Strict):
     broker: MqttSettings | None = None
     journal: JournalSettings = JournalSettings()
     console: ConsoleSettings = ConsoleSettings()
+    heartbeat: HeartbeatSettings | None = Field(default=None, description="a monitor that misses us when we are dead")
     timezone: ZoneInfo = Field(default=ZoneInfo("Europe/Berlin"), description="of the times in texts")
     max_age: Span = Field(default=timedelta(minutes=10), description="older events are held and paged")
     release_override: Literal["automatic"] | None = Field(default=None, description="only in realm exercise")

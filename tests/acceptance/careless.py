@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import partial
 
 from sqlalchemy import Connection, Engine, event
 
+from dispatcher.channels import webhook
 from dispatcher.intake import mqtt
 
 
@@ -22,3 +25,9 @@ def never_flush() -> None:
 def acknowledge_at_once() -> None:
     """An MQTT client that acknowledges what it has in memory, as aiomqtt does by itself."""
     mqtt.client_for = partial(mqtt.client_for, manual_ack=False)  # type: ignore[assignment]
+
+
+def hold_the_loop(**environment: str) -> None:
+    """A webhook channel that never comes back from signing, on the event loop's own thread; ``environment`` is added."""
+    os.environ.update(environment)
+    webhook.signature = lambda *_: threading.Event().wait()  # type: ignore[assignment, return-value]

@@ -15,6 +15,7 @@ from unit.house import CHANNELS, channel
 from dispatcher.channels.base import ChannelSettings, Credential, kinds, load_kind
 from dispatcher.console.auth import ConsoleSettings, Entry, TokensFile
 from dispatcher.documents import read_yaml
+from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm, Severity
@@ -32,7 +33,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SETTINGS, PLAYBOOKS = ((DOCS / name).read_text() for name in ("configuration.md", "playbooks.md"))
 MODELS: dict[str, type[BaseModel]] = {
     "`dispatcher.yaml`": Main, "`sender`": SenderEntry, "`sender.contact`": Contact, "`broker`": MqttSettings,
-    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
+    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
     "`rate`": RateEntry, "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
     "Tokens": TokensFile, "`tokens`": Entry,
 }  # fmt: skip
