@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from dispatcher.channels.http import Http, http_client
+from dispatcher.channels.http import AiohttpClient, http_client
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
@@ -235,11 +236,18 @@ async def build(
         yield service
 
 
-def show_life(service: Service, http: Http) -> None:
-    """Measure the loop and call the monitor outside; what fails in here is logged and harms nothing else."""
+def show_life(service: Service, http: AiohttpClient) -> None:
+    """Measure the loop, know every channel's address, call the monitor; what fails in here is logged and harms nothing."""
+    service.once(http.names.keep(partial(hosts, service)), "names")
     service.once(service.pulse.run(), "pulse")
     if service.loaded.heartbeat is not None:
         service.once(Heartbeat(service.loaded.heartbeat, service.journal, http).run(), "heartbeat")
+
+
+def hosts(service: Service) -> set[str]:
+    """The names of all hosts that channels speak to."""
+    origins = (urlsplit(profile.origin) for profile in service.pipeline.deployment.channels.values())
+    return {origin.hostname for origin in origins if origin.netloc and origin.hostname}
 
 
 async def serve_console(stack: AsyncExitStack, context: Context) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from dispatcher.channels.base import Channel, ChannelSettings, Unready, load_kind
-from dispatcher.channels.http import Http
+from dispatcher.channels.http import Outbound
 from dispatcher.journal.base import Journal
 from dispatcher.journal.keeping import last_good
 from dispatcher.model.channel import ChannelId
@@ -29,7 +29,7 @@ class Connector:
     """Connects channels for as long as the daemon lives; a reload connects what is new or has changed."""
 
     stack: AsyncExitStack
-    http: Http
+    http: Outbound
 
     async def connect(self, settings: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> dict[ChannelId, Channel]:
         """Every channel; one whose secret cannot be read answers so instead of stopping the daemon."""

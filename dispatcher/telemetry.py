@@ -34,6 +34,9 @@ LOOP_LAG = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5), registry=REGISTRY,
 )  # fmt: skip
 BROKER = Gauge("dispatcher_broker_connected", "1 while the broker connection stands", registry=REGISTRY)
+LOOK_UPS = Counter(
+    "dispatcher_look_ups_total", "Host names asked for, by result: fresh, last_good, failed", ["result"], registry=REGISTRY
+)  # fmt: skip
 HEARTBEAT = Gauge("dispatcher_heartbeat_heard", "1 while the outside monitor hears our heartbeat", registry=REGISTRY)
 
 

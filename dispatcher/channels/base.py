@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 import dispatcher.channels
-from dispatcher.channels.http import Http
+from dispatcher.channels.http import Outbound
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit
 from dispatcher.model.delivery import Outcome, Reason, Result, Verb
@@ -156,7 +156,7 @@ class Kind(Protocol):
     def drill(self, channel: str, secret: str) -> dict[str, object]:
         """The fields that differ in an exercise on the wall; ``secret`` is a file made for it."""
 
-    def connect(self, settings: ChannelSettings, http: Http) -> AbstractAsyncContextManager[Channel]:
+    def connect(self, settings: ChannelSettings, http: Outbound) -> AbstractAsyncContextManager[Channel]:
         """A channel for the length of the context."""
 
 

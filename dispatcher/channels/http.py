@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,10 +18,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+import aiohappyeyeballs
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
+from dispatcher.channels._names import Names
 from dispatcher.channels.departure import departing, leave
 from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.errors import DispatcherError
@@ -28,6 +31,7 @@ from dispatcher.model.errors import DispatcherError
 MAX_ANSWER = 1024 * 1024
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
+NAMES_SECONDS = 30  # an address that changes is found again within that time, whatever its name server allows
 _LONGEST_WAIT = timedelta(days=1)
 
 
@@ -101,6 +105,13 @@ class Http(Protocol):
         """Send ``request`` once; raises `ChannelError`, or `Fenced` before anything left."""
 
 
+class Outbound(Http, Protocol):
+    """The same, and a way for kinds that speak another protocol."""
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """A TCP connection for what is not HTTP; raises `OSError`, and `socket.gaierror` where the name has no address."""
+
+
 def read_retry_after(value: str, now: datetime) -> timedelta | None:
     """RFC 9110 ``Retry-After``: seconds or an HTTP date; the past counts as now, more than a day as a day."""
     value = value.strip()
@@ -158,9 +169,9 @@ class _Request(aiohttp.ClientRequest):
 class AiohttpClient:
     """`Http` over one aiohttp session."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, names: Names) -> None:
         """Use `http_client` to make one."""
-        self._session = session
+        self._session, self.names = session, names
 
     async def request(self, request: Request) -> Answer:
         """Send once, read at most 1 MiB within the deadline."""
@@ -170,6 +181,15 @@ class AiohttpClient:
                 return await self._exchange(request)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise _translated(error, left=departure.left) from None
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """Connect to the first of the name's addresses that answers (RFC 8305); without a deadline of its own."""
+        try:
+            found = await self.names.resolve(host, port)
+        except OSError as error:
+            raise socket.gaierror(socket.EAI_AGAIN, "name not resolved") from error
+        ways = [(one["family"], socket.SOCK_STREAM, one["proto"], "", (one["host"], one["port"])) for one in found]
+        return await aiohappyeyeballs.start_connection(ways, happy_eyeballs_delay=0.25)
 
     async def _exchange(self, request: Request) -> Answer:
         headers = {hdrs.ACCEPT_ENCODING: "identity", **request.headers}
@@ -215,9 +235,13 @@ async def http_client(
     tls: ssl.SSLContext | None = None,
     total: float = TOTAL_SECONDS,
 ) -> AsyncIterator[AiohttpClient]:
-    """The daemon's outbound client; ``total`` is the deadline of one request in seconds."""
+    """The daemon's outbound client; ``total`` is the deadline of one request in seconds.
+
+    ``resolver`` asks for names; what it fails to tell is taken from memory.
+    """
+    names = Names(resolver)
     connector = aiohttp.TCPConnector(
-        limit=0, ttl_dns_cache=300, keepalive_timeout=15, resolver=resolver, ssl=tls if tls is not None else True
+        limit=0, ttl_dns_cache=NAMES_SECONDS, keepalive_timeout=15, resolver=names, ssl=tls if tls is not None else True
     )
     timeout = aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_SECONDS, total))
     async with aiohttp.ClientSession(
@@ -225,6 +249,7 @@ async def http_client(
         request_class=_Request, raise_for_status=False,
     ) as session:  # fmt: skip
         try:
-            yield AiohttpClient(session)
+            yield AiohttpClient(session, names)
         finally:
+            await names.close()
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -86,6 +87,10 @@ class Noted:
         """Note it, and send it."""
         self.asked.append(request.url)
         return await self.http.request(request)
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """Connect."""
+        return await self.http.dial(host, port)
 
 
 @dataclass
