@@ -11,7 +11,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -48,7 +48,8 @@ class Tls(StrEnum):
 class Relay:
     """One relay and who we are there.
 
-    ``ready`` bounds the way to a login and each answer after it, ``dot`` the answer to the letter's end, in seconds.
+    ``ready`` bounds the way to a login and each answer after it, ``dot`` the answer to the letter's end, in seconds;
+    ``dial`` connects, for the library would look names up in the thread pool that all share.
     """
 
     host: str
@@ -59,6 +60,7 @@ class Relay:
     password: str
     ready: float
     dot: float
+    dial: Callable[[str, int], Awaitable[socket.socket]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ async def greet(relay: Relay) -> Outcome:
 async def _session(relay: Relay) -> AsyncIterator[aiosmtplib.SMTP]:
     """A client that is not connected yet, and that is cut off at the end without waiting for anyone."""
     client = aiosmtplib.SMTP(
-        hostname=relay.host, port=relay.port, timeout=relay.ready, use_tls=relay.tls is Tls.IMPLICIT, start_tls=False,
+        hostname=relay.host, timeout=relay.ready, use_tls=relay.tls is Tls.IMPLICIT, start_tls=False,
         tls_context=relay.context, local_hostname=socket.gethostname(),
     )  # fmt: skip
     try:
@@ -127,7 +129,7 @@ async def _session(relay: Relay) -> AsyncIterator[aiosmtplib.SMTP]:
 async def _log_in(client: aiosmtplib.SMTP, relay: Relay) -> None:
     """Connect, encrypt, authenticate: what is insisted on is never skipped because the relay does not offer it."""
     async with asyncio.timeout(relay.ready):
-        await client.connect()
+        await client.connect(sock=await relay.dial(relay.host, relay.port))
         await client.ehlo()
         if relay.tls is Tls.STARTTLS:
             await _encrypt(client)

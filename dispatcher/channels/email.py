@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from dispatcher.channels._recipients import ListSettings, Recipients, Said, Spread
 from dispatcher.channels._smtp import Letter, Relay, Tls, greet, hand_over
 from dispatcher.channels.base import Channel, Traits
-from dispatcher.channels.http import Http
+from dispatcher.channels.http import Outbound
 from dispatcher.model.alert import Post
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import Power, TextLimit, Unit
@@ -97,7 +97,7 @@ def drill(channel: str, secret: str) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:  # noqa: ARG001 - the port
+async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The list as a channel; raises `OSError`, `KeyError` or `ValueError` where secret, list or authority cannot be read."""
     password, recipients = settings.token(), Recipients(settings, re.compile(_ADDRESS))
     context = ssl.create_default_context(cafile=settings.ca_file)
@@ -111,6 +111,7 @@ async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:  # 
             password,
             settings.ready_seconds,
             settings.answer_seconds,
+            http.dial,
         )
         for host, port in settings.places
     ]
