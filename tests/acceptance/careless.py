@@ -27,7 +27,13 @@ def acknowledge_at_once() -> None:
     mqtt.client_for = partial(mqtt.client_for, manual_ack=False)  # type: ignore[assignment]
 
 
-def hold_the_loop(**environment: str) -> None:
-    """A webhook channel that never comes back from signing, on the event loop's own thread; ``environment`` is added."""
+def hold_the_loop(seconds: float | None = None, **environment: str) -> None:
+    """A webhook channel that signs for ``seconds``, or for ever, on the loop's own thread; ``environment`` is added."""
     os.environ.update(environment)
-    webhook.signature = lambda *_: threading.Event().wait()  # type: ignore[assignment, return-value]
+    sign = webhook.signature
+
+    def hold(key: bytes, identifier: str, timestamp: int, body: bytes) -> str:
+        threading.Event().wait(seconds)
+        return sign(key, identifier, timestamp, body)
+
+    webhook.signature = hold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 from acceptance.careless import hold_the_loop
 from acceptance.forks import ForkedDaemon
@@ -20,6 +22,8 @@ from contract.provider import Provider, provider, says
 from integration.broker import Mosquitto
 
 from dispatcher.intake.embedded import free_port
+from dispatcher.plan.pages import Cause
+from dispatcher.wall.app import running_wall
 
 EVERY = 1.0  # the shortest beat that may be configured, in seconds
 MISSED = 15.0  # seconds after which a monitor must have noticed
@@ -106,13 +110,22 @@ async def test_who_does_not_run_is_missed(how, monitor, systemd, world: Receiver
 
 
 async def test_a_channel_that_blocks_the_loop_is_named(world: Receivers, mosquitto, tmp_path):
-    """While a channel's code holds the whole daemon, the log says at which line of which file."""
+    """Code that holds the whole daemon is in the log while it does, and after six seconds of it on the duty team's phones."""
     one_playbook(tmp_path)
-    daemon = ForkedDaemon(tmp_path, mosquitto, world.channels(1), free_port())
-    await daemon.spawn(fault=hold_the_loop)
-    await daemon.until_ready()
-    await _blocked(daemon, mosquitto)
-    await daemon.end(signal.SIGKILL)
+    async with running_wall() as wall, aiohttp.ClientSession() as session:
+        duty = {"kind": "ntfy", "realm": "exercise", "audience": "staff", "url": f"{wall.url}/ntfy/duty"}
+        daemon = ForkedDaemon(tmp_path, mosquitto, {**world.channels(1), "duty": duty}, free_port())
+        await daemon.spawn(fault=partial(hold_the_loop, 6.0))
+        await daemon.until_ready()
+        await _blocked(daemon, mosquitto)
+        assert world.arrivals == []
+        async with asyncio.timeout(15), session.get(f"{daemon.url}/readyz") as answer:  # when the loop is free again
+            assert (answer.status, (await answer.json())["ready"]["loop"]) == (503, False)
+        await _until(lambda: any(Cause.LOOP.headline in post["text"] for post in wall.board.posts()))
+        await _until(lambda: len(world.arrivals) == 1)
+        await daemon.end(signal.SIGKILL)
+    (page,) = [post["text"] for post in wall.board.posts() if Cause.LOOP.headline in post["text"]]
+    assert re.search(r"6 s of the last minute, last in dispatcher/channels/webhook\.py:\d+ _deliver", page)
     (said, *_) = [line for line in daemon.log().splitlines() if "loop_blocked" in line]
     assert "dispatcher/channels/webhook.py" in json.loads(said)["held_by"]
 
