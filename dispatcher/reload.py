@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -52,10 +53,18 @@ class Reloader:
     setup: Setup
     connector: Connector
     changed: Callable[[Loaded], None]
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def reload(self) -> tuple[Problem, ...]:
-        """What is wrong: nothing where the whole set runs now. Raises `ConfigurationError` where the old one stays."""
-        new, old = load(self.path), self.loaded
+        """What is wrong: nothing where the whole set runs now. Raises `ConfigurationError` where the old one stays.
+
+        Files are read on a thread: rendering all texts takes longer than the event loop may stand still.
+        """
+        async with self._one_at_a_time:
+            return await self._replace(await asyncio.to_thread(load, self.path))
+
+    async def _replace(self, new: Loaded) -> tuple[Problem, ...]:
+        old = self.loaded
         if fixed := [name for name in _FIXED if _of(new, name) != _of(old, name)]:
             message = f"{', '.join(fixed)} cannot change while the daemon runs"
             raise ConfigurationError([Problem(str(self.path), None, fixed[0], message, "restart it")])

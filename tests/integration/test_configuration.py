@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -176,3 +177,16 @@ def test_no_path_holds_a_nul(where: str, main: Path) -> None:
     main.write_text(GOOD.replace("journal: {path: here.sqlite}\nconsole: {port: 0}\n", "") + where + r': "a\0b"}')
     with pytest.raises(ConfigurationError, match=r"dispatcher\.yaml:6: .*: a NUL is no character"):
         load_or_last_good(main)
+
+
+async def test_a_reload_leaves_the_loop_free(main: Path) -> None:
+    """While the files are read again, which takes its time, everything else goes on."""
+    async with started(main) as service:
+        loop, longest = asyncio.get_running_loop(), 0.0
+        began = last = loop.time()
+        reloading = asyncio.create_task(service.reload())
+        while not reloading.done():
+            await asyncio.sleep(0)
+            longest, last = max(longest, loop.time() - last), loop.time()
+        assert reloading.result() == ()
+        assert longest < (last - began) / 2
