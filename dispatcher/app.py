@@ -223,17 +223,25 @@ async def build(
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
-        if loaded.broker is not None:
-            service.intake = MqttIntake(
-                loaded.broker, deployment.realm, pipeline.receive, clock, sources=deployment.sources, alive=watch.alive
-            )
-            watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, service.intake, "trouble"), GRACE))
-            feed.add(MqttStatus(service.intake, journal))
-            service.spawn(service.intake.run(), "mqtt")
-            stack.push_async_callback(service.intake.close)
+        listen(stack, service, feed, watch)
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
         yield service
+
+
+def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) -> None:
+    """Take in incident events from the broker and tell it what comes of them, where there is one."""
+    pipeline, broker = service.pipeline, service.loaded.broker
+    if broker is None:
+        return
+    where = pipeline.deployment
+    service.intake = intake = MqttIntake(
+        broker, where.realm, pipeline.receive, pipeline.clock, sources=where.sources, alive=watch.alive
+    )
+    watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, intake, "trouble"), GRACE))
+    feed.add(MqttStatus(intake, service.journal))
+    service.spawn(intake.run(), "mqtt")
+    stack.push_async_callback(intake.close)
 
 
 def show_life(service: Service, http: AiohttpClient) -> None:
