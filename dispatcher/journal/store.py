@@ -12,21 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
 from dispatcher.journal.moves import set_state
 from dispatcher.journal.rows import delivery_row
 from dispatcher.model.alert import Alert, Planned, Purpose
-from dispatcher.model.delivery import (
-    UNTRIED,
-    AlertId,
-    DeliveryId,
-    DeliveryState,
-    IncidentId,
-    Verb,
-)  # fmt: skip
+from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId, Verb
 from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
 
@@ -300,13 +293,20 @@ def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
     """Nobody shall release what was replaced: all that waits before an end, else what has no delivery left to let out."""
     a, d = t.alerts.c, t.deliveries.c
     where = [a.incident == alert.incident, a.id != alert.id, a.state == "held"]
-    if alert.partial or not alert.purpose.ends:
+    whole = alert.purpose.ends and not alert.partial
+    if not whole:
         where.append(a.revision < alert.revision)
         waiting = select(d.alert).where(d.incident == alert.incident, d.state == DeliveryState.HELD)
-        where += [a.rows_written.is_(True), a.id.not_in(waiting)]
-    ids = connection.execute(select(a.id).where(*where)).scalars().all()
+        where.append(a.id.not_in(waiting))
+    found = connection.execute(select(a.id, a.body).where(*where)).all()
+    ids = [row.id for row in found if whole or _has_its_rows(connection, row.id, row.body)]
     connection.execute(update(t.alerts).where(a.id.in_(ids)).values(state="superseded"))
     add_facts(connection, at, (("alert.superseded", key, {"incident": alert.incident, "by": alert.id}) for key in ids))
+
+
+def _has_its_rows(connection: Connection, alert: str, body: str) -> bool:
+    count = select(func.count()).where(t.deliveries.c.alert == alert)
+    return connection.execute(count).scalar() == len(json.loads(body)["plan"])
 
 
 def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:

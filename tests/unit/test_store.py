@@ -299,6 +299,18 @@ def test_nobody_is_asked_to_release_what_was_replaced(db: Connection, later: Ale
     assert kinds(db).count("alert.superseded") == (state == "superseded")
 
 
+@pytest.mark.parametrize(("rows", "state"), [(True, "superseded"), (False, "held")])
+def test_a_request_is_replaced_as_soon_as_its_rows_are_there(rows: bool, state: str, db: Connection) -> None:
+    """A held alert whose deliveries were all replaced is not released to nobody, whether or not they are noted as written."""
+    held = alert("website", name="end", purpose=Purpose.ALL_CLEAR, state=S.HELD)
+    store.write_alert(db, held, released_at=None)
+    store.write_rows(db, held, held.plan if rows else (), None)
+    written(db, alert("website", name="a9", purpose=Purpose.UPDATE, revision=9))
+    record = queries.alert_record(db, held.id)
+    assert record is not None
+    assert record.state == state
+
+
 def test_a_release_is_counted_once_a_person(db: Connection) -> None:
     """The same person counts once however often they release; a rejection is no release, and after ten minutes none is."""
     written(db, alert(state=S.HELD), released=False)
