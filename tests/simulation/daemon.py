@@ -102,6 +102,7 @@ class Life:
         setup = Setup(where, {provider.profile.id: Line(provider, self) for provider in providers})
         self.worker = Worker(journal=self.disk, setup=setup, permits=permits, clock=clock)
         launch = Launch(self.disk, permits, setup, self.worker)
+        steps.called = launch.stand_in
         self.road = parts.pipeline(
             journal=self.disk, setup=setup, launch=launch, steps=steps, permits=permits, fence=fence, clock=clock,
             rng=rng,
