@@ -22,6 +22,8 @@ from dispatcher.intake.base import Inbound
 from dispatcher.journal import standing
 from dispatcher.journal.base import BUSY_PAUSE, SqliteJournal, sqlite_engine
 from dispatcher.journal.batch import StepBatch
+from dispatcher.journal.disk import Disk as Room
+from dispatcher.journal.guard import Guard
 from dispatcher.journal.schema import prepare
 from dispatcher.journal.writer import InlineExecutor
 from dispatcher.launch import Launch
@@ -57,12 +59,16 @@ class File:
         self.path = folder / "journal.sqlite"
         self._engines = sqlite_engine(self.path), sqlite_engine(self.path, readonly=True)
         event.listen(self._engines[0], "connect", _do_not_wait)
+        self._guards: list[Guard] = []
         prepare(self._engines[0])
         self.drop_connections()
         self._new = self.path.read_bytes()
 
     def drop_connections(self) -> None:
         """A life is over: only what is committed stays."""
+        for guard in self._guards:
+            guard.close()
+        self._guards.clear()
         for engine in self._engines:
             engine.dispose()
 
@@ -75,7 +81,8 @@ class File:
     def open(self, on_commit: Callable[[], None]) -> SqliteJournal:
         """The journal as `open_journal` makes it with ``inline``."""
         writing, reading = self._engines
-        return SqliteJournal(InlineExecutor(writing, on_commit), reading)
+        self._guards.append(Guard(self.path))
+        return SqliteJournal(InlineExecutor(writing, on_commit), reading, Room(self.path), self._guards[-1])
 
 
 def _do_not_wait(connection: sqlite3.Connection, _: object) -> None:
@@ -98,8 +105,8 @@ class Life:
         self.feed = Feed([])
         self.disk = Disk(world, health, file.open(self.feed.wake))
         fence, steps = parts.fence(), StepBatch(self.disk, clock)
-        permits = parts.permits(stopped=fence.halts, monotonic=world.loop.time)
         setup = Setup(where, {provider.profile.id: Line(provider, self) for provider in providers})
+        permits = parts.permits(stopped=fence.halts, shared=setup.shares, monotonic=world.loop.time, rng=rng)
         self.worker = Worker(journal=self.disk, setup=setup, permits=permits, clock=clock)
         launch = Launch(self.disk, permits, setup, self.worker)
         steps.called = launch.stand_in
