@@ -53,7 +53,7 @@ EXIT_BROKEN = 70
 DRAIN_SECONDS = 10.0
 HARD_SECONDS = 15.0
 DESCRIPTORS = 16_384
-GRACE = 15.0  # seconds; a shorter absence is nothing to wake somebody for
+HANGING = 15.0  # seconds; a disk that hangs for less is nothing to wake somebody for
 
 
 @dataclass(slots=True)
@@ -206,7 +206,7 @@ async def build(
         service.spawn(pager.run(), "pager")
         watch = Watch(pipeline, journal, troubles=[
             Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble")),
-            Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), GRACE),
+            Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), HANGING),
             Trouble(Cause.LOOP, partial(getattr, service.pulse, "trouble")),
         ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
@@ -238,7 +238,7 @@ def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) ->
     service.intake = intake = MqttIntake(
         broker, where.realm, pipeline.receive, pipeline.clock, sources=where.sources, alive=watch.alive
     )
-    watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, intake, "trouble"), GRACE))
+    watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, intake, "trouble"), broker.page_after))
     feed.add(MqttStatus(intake, service.journal))
     service.spawn(intake.run(), "mqtt")
     stack.push_async_callback(intake.close)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,13 +27,14 @@ TICK_SECONDS = 1.0
 class Trouble:
     """Something that may be wrong for a while: ``words`` say what, empty where all is well.
 
-    What lasts ``grace`` seconds is paged, once until it is over; less is nothing to wake somebody for.
+    What lasts ``grace`` seconds is paged, each words once until all is well; less is nothing to wake somebody for.
     """
 
     cause: Cause
     words: Callable[[], str]
     grace: float = 0.0
     since: float | None = None
+    told: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -112,11 +112,12 @@ class Watch:
         words = trouble.words()
         if not words:
             trouble.since = None
+            trouble.told.clear()
         elif trouble.since is None:
             trouble.since = now
-        elif now - trouble.since > trouble.grace:
+        elif now - trouble.since > trouble.grace and words not in trouble.told:
             await self._page(trouble.cause, words)
-            trouble.since = math.inf  # told, until it is over
+            trouble.told.add(words)
 
     async def _page(self, cause: Cause, line: str) -> None:
         self._pages += 1

@@ -8,6 +8,7 @@ of arrival. Broker's PUBACKs promise nothing end to end: the receipt does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -17,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.intake.signature import USER_PROPERTIES
 from dispatcher.intake.subscription import Losses, Subscription
 from dispatcher.intake.topics import Topics
+from dispatcher.intake.window import Window
 from dispatcher.model.cap import Realm
 from dispatcher.model.errors import JournalError
 from dispatcher.model.playbook import Misplaced, Strict
@@ -44,6 +46,7 @@ log = logger("mqtt")
 SESSION_SECONDS = 7 * 24 * 3600
 RECEIVE_MAXIMUM = 500
 SHORT_LIFE = 5.0
+MOST_WAIT = 5.0  # seconds between two tries to connect, or to subscribe to what was refused
 BUSY_PAUSE = 0.5
 OUT_LIMIT = 10_000
 OUT_BATCH = 100
@@ -69,7 +72,10 @@ class MqttSettings(Strict):
     password_file: Path | None = None
     password_env: str | None = None
     node: str = Field(default="node-1", pattern=r"^[A-Za-z0-9-]{1,32}$")
-    keepalive: int = Field(default=10, ge=2, le=300, description="seconds")
+    keepalive: int = Field(
+        default=7, ge=2, le=300, description="seconds; a silent broker is noticed after twice as many"
+    )
+    page_after: float = Field(default=15, ge=0, le=3600, description="seconds of trouble until staff are paged")
     prefix_in: str = Field(default="control-room", pattern=r"^[^#+\s]+$")
     prefix_out: str = Field(default="dispatcher", pattern=r"^[^#+\s]+$")
     ca_file: Path | None = Field(default=None, description="who signed the broker's certificate; else the system's")
@@ -138,36 +144,6 @@ def _tls(settings: MqttSettings) -> ssl.SSLContext:
     return context
 
 
-@dataclass(slots=True)
-class _Arrival:
-    mid: int
-    qos: int
-    done: bool = False
-
-
-@dataclass(slots=True)
-class _Window:
-    """What arrived on one connection and is not acknowledged yet. A stale connection acknowledges nothing."""
-
-    client: aiomqtt.Client
-    open: bool = True
-    arrivals: deque[_Arrival] = field(default_factory=deque)
-
-    def arrived(self, message: aiomqtt.Message) -> Callable[[], None]:
-        """Note a message; calling the answer lets it and all before it that are done be acknowledged, in order."""
-        arrival = _Arrival(message.mid, message.qos)
-        self.arrivals.append(arrival)
-
-        def ack() -> None:
-            """Done; acknowledge every message up to the first that is not."""
-            arrival.done = True
-            while self.open and self.arrivals and self.arrivals[0].done:
-                first = self.arrivals.popleft()
-                self.client._client.ack(first.mid, first.qos)  # noqa: SLF001 - see client_for
-
-        return ack
-
-
 @dataclass(frozen=True, slots=True)
 class _Out:
     topic: str
@@ -205,13 +181,12 @@ class MqttIntake:
     def trouble(self) -> str:
         """Why events may not reach us, in words; empty where they do."""
         where = f"{self._settings.host}:{self._settings.port}"
+        if self._losses.many:
+            return f"the connection to {where} comes and goes: is another client named like us?"
         if not self._connected.is_set() or self._subscription is None:
             return f"no connection to {where}"
-        if self._subscription.refused:
-            return f"{where} refuses the subscription to {', '.join(self._subscription.refused)}"
-        return (
-            f"the connection to {where} comes and goes: is another client named like us?" if self._losses.many else ""
-        )
+        refused = ", ".join(self._subscription.refused)
+        return f"{where} refuses the subscription to {refused}" if refused else ""
 
     async def until_connected(self) -> None:
         """Wait for it."""
@@ -235,7 +210,7 @@ class MqttIntake:
         while True:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type((aiomqtt.MqttError, OSError, KeyError, ValueError)),  # the latter: no password
-                wait=wait_random_exponential(multiplier=0.5, max=15), before_sleep=_log_retry,
+                wait=wait_random_exponential(multiplier=0.5, max=MOST_WAIT), before_sleep=_log_retry,
             ):  # fmt: skip
                 with attempt:
                     await self._one_connection()
@@ -251,7 +226,7 @@ class MqttIntake:
         node = self.topic_out("nodes", self._settings.node)
         will = aiomqtt.Will(node, json.dumps({"state": "offline"}), qos=1, retain=True)
         client = client_for(self._settings, f"dispatcher-{self._realm}-{self._settings.node}", will=will)
-        window, started, subscription = _Window(client), time.monotonic(), Subscription(client)
+        window, started, subscription = Window(client), time.monotonic(), Subscription(client)
         try:
             async with client:
                 await subscription.listen(self._topics.filters)
@@ -287,7 +262,7 @@ class MqttIntake:
         except aiomqtt.MqttError:
             log.debug("goodbye_unheard")
 
-    async def _until_lost(self, client: aiomqtt.Client, window: _Window, subscription: Subscription) -> None:
+    async def _until_lost(self, client: aiomqtt.Client, window: Window, subscription: Subscription) -> None:
         helpers = [asyncio.create_task(self._publish_all(client)), asyncio.create_task(self._follow(subscription))]
         try:
             async for message in client.messages:
@@ -299,16 +274,21 @@ class MqttIntake:
             await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _follow(self, subscription: Subscription) -> None:
-        """A reload brings topics and takes them away; where the broker is away, the next connection listens to them."""
+        """A reload brings topics and takes them away, and what was refused may be allowed later.
+
+        Where the broker is away, the next connection listens to them.
+        """
         while True:
-            await self._subscribe.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MOST_WAIT if subscription.refused else None):
+                    await self._subscribe.wait()
             self._subscribe.clear()
             try:
                 await subscription.listen(self._topics.filters)
             except aiomqtt.MqttError as error:
                 log.warning("subscription_waits", error=str(error))
 
-    def _take(self, message: aiomqtt.Message, window: _Window) -> None:
+    def _take(self, message: aiomqtt.Message, window: Window) -> None:
         source, heartbeat = self._topics.heard(str(message.topic))
         ack = window.arrived(message)
         if heartbeat:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiomqtt
 
@@ -27,14 +29,27 @@ class Subscription:
 
     async def listen(self, filters: Sequence[str]) -> None:
         """Subscribe to ``filters`` at QoS 1 and to nothing else; raises `aiomqtt.MqttError` where the broker is away."""
-        codes = await self.client.subscribe([(topic, 1) for topic in filters])
-        answers = [code if isinstance(code, int) else code.value for code in codes]
+        answers = await self._answers(filters)
+        before = self.refused
         self.refused = tuple(topic for topic, code in zip(filters, answers, strict=True) if code >= REFUSED)
-        if self.refused:
+        if self.refused != before:
             log.error("subscription_refused", topics=self.refused)
         if gone := [topic for topic in self.held if topic not in filters]:
             await self.client.unsubscribe(gone)
         self.held = tuple(filters)
+
+    async def _answers(self, filters: Sequence[str]) -> list[int]:
+        """The broker's code for each filter; by itself aiomqtt waits its full timeout for the answer of a lost connection."""
+        asking = asyncio.ensure_future(self.client.subscribe([(topic, 1) for topic in filters]))
+        lost = self.client._disconnected  # noqa: SLF001 - no public question for it
+        either: set[asyncio.Future[Any]] = {asking, lost}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise aiomqtt.MqttError("the connection was lost while subscribing")
+            return [code if isinstance(code, int) else code.value for code in asking.result()]
+        finally:
+            asking.cancel()
 
 
 @dataclass(slots=True)

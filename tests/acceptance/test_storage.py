@@ -350,7 +350,7 @@ def _replaced(path: Path) -> None:
     other.replace(path)
 
 
-@pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
+@pytest.mark.parametrize("name", ["journal.sqlite", pytest.param("journal.sqlite-wal", marks=pytest.mark.long)])
 @pytest.mark.parametrize("taken", [_gone, _replaced])
 async def test_a_journal_that_is_taken_away_is_noticed_and_saved(taken, name, bench) -> None:
     """When a file of the journal is deleted or replaced the daemon ends with 70 within 5 s and saves what it held.

@@ -60,6 +60,16 @@ class Mosquitto:
         """End it as a power cut would: no chance to save."""
         await self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Let it do nothing more, its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> None:
         """End it in good order."""
         await self._end(signal.SIGTERM)

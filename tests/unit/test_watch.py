@@ -71,3 +71,7 @@ async def test_trouble_with_the_broker_is_paged_when_it_lasts(tmp_path: Path) ->
             time[0], trouble[0] = moment, said
             await watch.look()
         assert await found.pages() == ["broker", "broker"]
+        for said in ("worse", "away", "worse"):
+            trouble[0] = said
+            await watch.look()
+        assert await found.pages() == ["broker"] * 3
