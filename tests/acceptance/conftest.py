@@ -38,5 +38,5 @@ def strace(need: Callable[..., str], lack: Callable[[str], None]) -> str:
     path = need("strace")
     tried = subprocess.run([path, "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
-        lack(f"strace may not trace here (a container needs SYS_PTRACE): {tried.stderr.strip()}")
+        lack(f"strace may not trace here (a container needs SYS_PTRACE): {tried.stderr.strip()}", rights=True)
     return path
