@@ -44,6 +44,7 @@ from dispatcher.telemetry import BROKER, keep_secret, logger
 log = logger("mqtt")
 
 SESSION_SECONDS = 7 * 24 * 3600
+AT_ONCE = 32  # events that are read and written side by side: a flood leaves the loop to what is on its way out
 RECEIVE_MAXIMUM = 500
 SHORT_LIFE = 5.0
 MOST_WAIT = 5.0  # seconds between two tries to connect, or to subscribe to what was refused
@@ -171,6 +172,7 @@ class MqttIntake:
         self._connected = asyncio.Event()
         self._subscription: Subscription | None = None
         self._losses = Losses()
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     @property
     def connected(self) -> bool:
@@ -309,7 +311,8 @@ class MqttIntake:
         """A broker never sends again on a living connection, so what could not be written is tried again here."""
         for attempt in itertools.count(1):
             try:
-                await self._receive(inbound)
+                async with self._places:
+                    await self._receive(inbound)
             except JournalError as error:
                 if attempt == 1:  # a disk that is full shall not be filled with this line
                     log.warning("intake_waits", error=str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,8 +38,7 @@ KNOWN = frozenset({
 })  # fmt: skip
 
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")  # controls, bidi marks, zero-width characters
-_SPACE = regex.compile(r"\s+")
-_BRACKETS = regex.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[\]{}]', regex.DOTALL)  # strings, also open ones, are passed over
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)  # strings, also open ones, are passed over
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -153,7 +153,8 @@ class IncidentHistory:
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """``text`` without invisible characters and with single spaces; empty when longer than ``limit`` characters."""
-    text = _SPACE.sub(" ", _UNSEEN.sub(" ", text)).strip()
+    seen = text if text.isprintable() else _UNSEEN.sub(" ", text)  # what is printable has nothing unseen in it
+    text = " ".join(seen.split())
     return text if len(text) <= limit else ""
 
 
