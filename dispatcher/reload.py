@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -27,21 +28,28 @@ _FIXED = ("realm", "broker", "journal", "console", "heartbeat")
 
 @dataclass(slots=True)
 class Connector:
-    """Connects channels for as long as the daemon lives; a reload connects what is new or has changed."""
+    """Connects channels for as long as the daemon lives; a reload connects what is new or has changed, its secret included."""
 
     stack: AsyncExitStack
     http: Outbound
+    _secrets: dict[ChannelId, bytes | None] = field(default_factory=dict)  # SHA-256 of what each was connected with
 
     async def connect(self, settings: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> dict[ChannelId, Channel]:
         """Every channel; one whose secret cannot be read answers so instead of stopping the daemon."""
         return {channel: await self._one(channel, *one) for channel, one in settings.items()}
 
     async def _one(self, channel: ChannelId, kind: str, settings: ChannelSettings) -> Channel:
+        self._secrets[channel] = _digest(settings)
         try:
             return await self.stack.enter_async_context(load_kind(kind).connect(settings, self.http))
         except (OSError, KeyError, ValueError) as error:
             log.error("channel_left_out", channel=channel, error=type(error).__name__)  # noqa: TRY400 - no trace: secrets
             return Unready("its secret cannot be read")
+
+    def renewed(self, channel: ChannelId, settings: ChannelSettings) -> bool:
+        """Whether the secret is another one by now; one that cannot be read any more takes no working channel away."""
+        digest = _digest(settings)
+        return digest is not None and digest != self._secrets.get(channel)
 
 
 @dataclass(slots=True)
@@ -68,7 +76,11 @@ class Reloader:
         if fixed := [name for name in _FIXED if _of(new, name) != _of(old, name)]:
             message = f"{', '.join(fixed)} cannot change while the daemon runs"
             raise ConfigurationError([Problem(str(self.path), None, fixed[0], message, "restart it")])
-        fresh = {channel: one for channel, one in new.channels.items() if old.channels.get(channel) != one}
+        fresh = {
+            channel: one
+            for channel, one in new.channels.items()
+            if old.channels.get(channel) != one or self.connector.renewed(channel, one[1])
+        }
         connected = await self.connector.connect(fresh)
         known = {channel: self.setup.channels[channel] for channel in new.channels if channel not in fresh}
         self.setup.replace(new.deployment, {**known, **connected})
@@ -94,6 +106,14 @@ async def set_up(loaded: Loaded, path: Path | None, journal: Journal, connector:
     setup = Setup(replace(before.deployment, channels=profiles), await connector.connect(gone))
     setup.replace(loaded.deployment, channels)
     return setup
+
+
+def _digest(settings: ChannelSettings) -> bytes | None:
+    """To tell one secret from another without keeping it; None where there is none to read."""
+    try:
+        return hashlib.sha256(settings.token().encode()).digest()
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def _of(loaded: Loaded, name: str) -> object:
