@@ -237,4 +237,4 @@ class Night:
             if first >> 4 == PUBACK:
                 self.acknowledged.add(self._events[int.from_bytes(body[:2])])
             elif first >> 4 == PUBLISH and b"/receipts/" in body[:100]:
-                self.acknowledged.add(json.loads(body[body.index(b"{") :])["id"])
+                self.acknowledged.add(json.loads(body[body.index(b'{"') :])["id"])
