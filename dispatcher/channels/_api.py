@@ -51,9 +51,11 @@ class Api:
     headers: Mapping[str, str]
     encode: Callable[[str, str, Any, Mapping[str, str]], Request] = Request.json
 
-    async def create(self, path: str, data: Any, judge: Judge, headers: Mapping[str, str] | None = None) -> Outcome:
-        """POST something that would stand there twice if it were sent twice."""
-        request = self.encode("POST", self.base + path, data, {**self.headers, **(headers or {})})
+    async def create(
+        self, path: str, data: Any, judge: Judge, headers: Mapping[str, str] | None = None, *, method: str = "POST"
+    ) -> Outcome:
+        """Say something that would stand there twice if it were sent twice."""
+        request = self.encode(method, self.base + path, data, {**self.headers, **(headers or {})})
         return await settle(self.http, request, judge)
 
     async def repeat(

@@ -17,6 +17,7 @@ from dispatcher.wall.doubles.container import Instagram, Threads
 from dispatcher.wall.doubles.graph import Graph
 from dispatcher.wall.doubles.linkedin import LinkedIn
 from dispatcher.wall.doubles.mastodon import Mastodon
+from dispatcher.wall.doubles.matrix import Matrix
 from dispatcher.wall.doubles.ntfy import Ntfy
 from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
 from dispatcher.wall.doubles.telegram import Telegram
@@ -29,6 +30,7 @@ from dispatcher.wall.mail import mail_server
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X,
+    Matrix,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

@@ -31,6 +31,7 @@ class Service(StrEnum):
     INSTAGRAM = "instagram"
     THREADS = "threads"
     X = "x"
+    MATRIX = "matrix"
 
 
 def now_ms() -> int:

@@ -60,9 +60,12 @@ async def run(kind: str | Kind, kit: Kit, case: Case, step: int | None = None) -
 
 
 def _asked(scene: Provider) -> int:
-    """How many requests came, a read that the HTTP library asked once more counted once."""
+    """How many requests came, one that the HTTP library asked once more counted once.
+
+    It does so where the connection was cut, with what HTTP lets be repeated: reads, and writes to a place of their own.
+    """
     heads = [request.partition(b"\r\n")[0] for request in scene.requests]
-    again = sum(head == before and head.startswith(b"GET ") for before, head in pairwise(heads))
+    again = sum(head == before and head.startswith((b"GET ", b"PUT ")) for before, head in pairwise(heads))
     return len(heads) - again
 
 
@@ -76,7 +79,7 @@ async def _scene(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provid
     tls = untrusted() if case.world == "tls" else None
     if kit.speaks == "smtp":
         listening = relay(case.behave(kit), tls)
-    else:  # a read whose connection was cut is asked once more by the HTTP library, so there are two turns for it
+    else:  # what may be repeated is asked once more where the connection was cut, so there are two turns for it
         before = (says(*answer) for answer in kit.before[:step])
         listening = provider(in_turn(*before, *[case.behave(kit)] * 2), tls)
     async with listening as scene:

@@ -246,6 +246,7 @@ async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Pur
         ("instagram", "find"), ("instagram", "probe"), ("instagram", "delete"),
         ("threads", "find"), ("threads", "probe"), ("threads", "delete"),
         ("x", "find"), ("x", "probe"), ("x", "delete"),
+        ("matrix", "find"), ("matrix", "probe"), ("matrix", "edit"), ("matrix", "delete"),
         ("whatsapp_channel", "find"), ("facebook_page", "find"), ("mastodon", "find"),
         ("whatsapp_channel", "probe"), ("facebook_page", "probe"), ("mastodon", "probe"), ("ntfy", "probe"),
         ("facebook_page", "edit"), ("mastodon", "edit"), ("ntfy", "edit"),

@@ -32,6 +32,7 @@ from dispatcher.wall.app import Wall, running_wall
 from dispatcher.wall.board import Shown
 from dispatcher.wall.mail import mail_at
 
+ROOM = "!leer:matrix.example"
 PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
 # The wall's Graph double reads the page out of the token.
 PAGE_TOKEN = f"{CANARY}-{PAGE}"
@@ -41,6 +42,7 @@ AT_THE_WALL = {
     "facebook_page": lambda url: {"base_url": f"{url}/graph", "page_id": PAGE, "credential": TOKEN},
     "linkedin_page": lambda url: {"base_url": f"{url}/linkedin", "organization_id": "123456", "credential": TOKEN},
     "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
+    "matrix": lambda url: {"base_url": f"{url}/matrix", "room_id": ROOM, "credential": TOKEN},
     "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
     "instagram": lambda url: {
         "base_url": f"{url}/instagram",

@@ -1,0 +1,108 @@
+"""Published descriptions of HTTP APIs (Swagger 2, OpenAPI 3), and whether what was said is as they have it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import jsonschema
+from ruamel.yaml import YAML
+
+from dispatcher.channels.http import Answer, Outbound, Request
+
+_FOLDER = Path(__file__).parent / "published"
+
+
+@dataclass
+class Book:
+    """The way out, with a book of what was asked and answered."""
+
+    http: Outbound
+    said: list[tuple[Request, Answer]] = field(default_factory=list)
+
+    async def request(self, request: Request) -> Answer:
+        """Send it, and note both sides."""
+        answer = await self.http.request(request)
+        self.said.append((request, answer))
+        return answer
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """Connect."""
+        return await self.http.dial(host, port)
+
+
+@functools.cache
+def _documents(folder: str) -> list[dict[str, Any]]:
+    """A folder's descriptions; JSON is YAML as well."""
+    files = [path for path in sorted((_FOLDER / folder).iterdir()) if path.suffix in (".json", ".yaml")]
+    return [json.loads(f.read_text()) if f.suffix == ".json" else YAML(typ="safe").load(f) for f in files]
+
+
+def check(folder: str, prefix: str, request: Request, answer: Answer) -> str:
+    """The described call that this was, empty where none is; raises where it is not as described.
+
+    ``prefix`` is what stands before the described paths.
+    """
+    url = urlsplit(request.url)
+    assert url.path.startswith(prefix)
+    for document, template, path in _paths(folder):
+        found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template), url.path.removeprefix(prefix))
+        if found and (operation := path.get(request.method.lower())):
+            given = {name: unquote(value) for name, value in found.groupdict().items()}
+            _check_request(document, operation, request, {**dict(parse_qsl(url.query)), **given})
+            _check_answer(document, operation, answer)
+            return f"{request.method} {template}"
+    return ""
+
+
+def _paths(folder: str) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
+    for document in _documents(folder):
+        for template, path in document["paths"].items():
+            yield document, template, path
+
+
+def _check_request(
+    document: dict[str, Any], operation: dict[str, Any], request: Request, given: dict[str, str]
+) -> None:
+    parameters = operation.get("parameters", [])
+    known = {parameter["name"]: parameter for parameter in parameters if parameter["in"] in ("path", "query")}
+    assert set(given) <= set(known)
+    for name, value in given.items():
+        _validate(document, value, {key: v for key, v in known[name].get("schema", {}).items() if key == "pattern"})
+    schema = _body(operation)
+    if schema is not None:
+        _validate(document, json.loads(request.body), schema, strict=True)
+
+
+def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
+    """What a JSON body has to be; a form's fields are the names that its JSON may have."""
+    if "requestBody" in operation:
+        return operation["requestBody"]["content"]["application/json"]["schema"]
+    parameters = operation.get("parameters", [])
+    body = [parameter["schema"] for parameter in parameters if parameter["in"] == "body"]
+    fields = {p["name"]: p for p in parameters if p["in"] == "formData"}
+    required = [name for name, p in fields.items() if p.get("required")]
+    form = {"type": "object", "properties": {name: {} for name in fields}, "required": required}
+    return body[0] if body else form if fields else None
+
+
+def _check_answer(document: dict[str, Any], operation: dict[str, Any], answer: Answer) -> None:
+    responses = {str(status): response for status, response in operation["responses"].items()}
+    response = responses.get(str(answer.status)) or responses["default"]
+    content = response.get("content", {}).get("application/json", response)
+    if "schema" in content:
+        _validate(document, answer.json(), content["schema"])
+
+
+def _validate(document: dict[str, Any], data: Any, schema: dict[str, Any], *, strict: bool = False) -> None:
+    while "$ref" in schema:
+        schema = functools.reduce(lambda at, step: at[step], schema["$ref"].removeprefix("#/").split("/"), document)
+    closed = {"additionalProperties": False} if strict and "properties" in schema else {}
+    jsonschema.validate(data, {**schema, **closed, "definitions": document.get("definitions", {})})
