@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.telemetry import keep_secret, redact
 
 Judge = Callable[[Answer], Outcome]
+
+LINK = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:!?)\]}]")  # what ends a sentence is no part of the address
 _LONGEST_DETAIL = 300
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
-from dispatcher.channels._api import Api, accepted, bearer, segment, undocumented, until
+from dispatcher.channels._api import LINK, Api, accepted, bearer, segment, undocumented, until
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http, refusal
 from dispatcher.model.alert import Post
@@ -27,7 +27,6 @@ from dispatcher.telemetry import keep_secret
 
 _COLLECTION = "app.bsky.feed.post"
 _ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
-_LINK = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:!?)\]}]")
 _LOGIN = frozenset(
     {"ExpiredToken", "InvalidToken", "AuthMissing", "AuthenticationRequired", "AuthFactorTokenRequired",
      "AccountTakedown"}
@@ -152,7 +151,7 @@ def _record(post: Post) -> dict[str, Any]:
     text = post.text.body
     created = post.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {"$type": _COLLECTION, "text": text, "createdAt": created, "langs": list(post.text.languages[:3])}
-    facets = [_facet(text, link) for link in _LINK.finditer(text)]
+    facets = [_facet(text, link) for link in LINK.finditer(text)]
     return {**record, "facets": facets} if facets else record
 
 

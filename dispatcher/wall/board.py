@@ -32,6 +32,7 @@ class Service(StrEnum):
     THREADS = "threads"
     X = "x"
     MATRIX = "matrix"
+    SLACK = "slack"
 
 
 def now_ms() -> int:

@@ -105,4 +105,5 @@ def _validate(document: dict[str, Any], data: Any, schema: dict[str, Any], *, st
     while "$ref" in schema:
         schema = functools.reduce(lambda at, step: at[step], schema["$ref"].removeprefix("#/").split("/"), document)
     closed = {"additionalProperties": False} if strict and "properties" in schema else {}
-    jsonschema.validate(data, {**schema, **closed, "definitions": document.get("definitions", {})})
+    dialect = jsonschema.Draft4Validator if "swagger" in document else jsonschema.Draft202012Validator
+    dialect({**schema, **closed, "definitions": document.get("definitions", {})}).validate(data)

@@ -21,6 +21,7 @@ DESCRIBED = {
         "PUT /rooms/{roomId}/send/{eventType}/{txnId}", "PUT /rooms/{roomId}/redact/{eventId}/{txnId}",
         "GET /account/whoami",
     }),
+    "slack": ("/slack", {"POST /chat.postMessage", "POST /chat.update", "POST /chat.delete"}),
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ AT_THE_WALL = {
     "linkedin_page": lambda url: {"base_url": f"{url}/linkedin", "organization_id": "123456", "credential": TOKEN},
     "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
     "matrix": lambda url: {"base_url": f"{url}/matrix", "room_id": ROOM, "credential": TOKEN},
+    "slack": lambda url: {"base_url": f"{url}/slack", "channel_id": "C0123456789", "credential": TOKEN},
     "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
     "instagram": lambda url: {
         "base_url": f"{url}/instagram",
