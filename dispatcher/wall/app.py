@@ -19,6 +19,7 @@ from dispatcher.wall.doubles.linkedin import LinkedIn
 from dispatcher.wall.doubles.mastodon import Mastodon
 from dispatcher.wall.doubles.matrix import Matrix
 from dispatcher.wall.doubles.ntfy import Ntfy
+from dispatcher.wall.doubles.signal import Signal
 from dispatcher.wall.doubles.slack import Slack
 from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
 from dispatcher.wall.doubles.telegram import Telegram
@@ -31,7 +32,7 @@ from dispatcher.wall.mail import mail_server
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X,
-    Matrix, Slack,
+    Matrix, Slack, Signal,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

@@ -33,6 +33,7 @@ class Service(StrEnum):
     X = "x"
     MATRIX = "matrix"
     SLACK = "slack"
+    SIGNAL = "signal"
 
 
 def now_ms() -> int:

@@ -21,6 +21,9 @@ DESCRIBED = {
         "PUT /rooms/{roomId}/send/{eventType}/{txnId}", "PUT /rooms/{roomId}/redact/{eventId}/{txnId}",
         "GET /account/whoami",
     }),
+    "signal": ("/signal", {
+        "POST /v2/send", "DELETE /v1/remote-delete/{number}", "GET /v1/groups/{number}/{groupid}",
+    }),
     "slack": ("/slack", {"POST /chat.postMessage", "POST /chat.update", "POST /chat.delete"}),
 }  # fmt: skip
 

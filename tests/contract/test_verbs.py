@@ -32,7 +32,7 @@ from dispatcher.wall.app import Wall, running_wall
 from dispatcher.wall.board import Shown
 from dispatcher.wall.mail import mail_at
 
-ROOM = "!leer:matrix.example"
+ROOM, GROUP = "!leer:matrix.example", "group.bGVlcg=="
 PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
 # The wall's Graph double reads the page out of the token.
 PAGE_TOKEN = f"{CANARY}-{PAGE}"
@@ -43,6 +43,12 @@ AT_THE_WALL = {
     "linkedin_page": lambda url: {"base_url": f"{url}/linkedin", "organization_id": "123456", "credential": TOKEN},
     "mastodon": lambda url: {"base_url": f"{url}/mastodon", "credential": TOKEN},
     "matrix": lambda url: {"base_url": f"{url}/matrix", "room_id": ROOM, "credential": TOKEN},
+    "signal": lambda url: {
+        "base_url": f"{url}/signal",
+        "number": "+4917012345678",
+        "group": GROUP,
+        "credential": TOKEN,
+    },
     "slack": lambda url: {"base_url": f"{url}/slack", "channel_id": "C0123456789", "credential": TOKEN},
     "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
     "instagram": lambda url: {
