@@ -22,6 +22,7 @@ from dispatcher.wall.doubles.ntfy import Ntfy
 from dispatcher.wall.doubles.signal import Signal
 from dispatcher.wall.doubles.slack import Slack
 from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
+from dispatcher.wall.doubles.teams import Teams
 from dispatcher.wall.doubles.telegram import Telegram
 from dispatcher.wall.doubles.waha import Waha
 from dispatcher.wall.doubles.webhook import Webhook
@@ -32,7 +33,7 @@ from dispatcher.wall.mail import mail_server
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X,
-    Matrix, Slack, Signal,
+    Matrix, Slack, Signal, Teams,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

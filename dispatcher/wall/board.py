@@ -34,6 +34,7 @@ class Service(StrEnum):
     MATRIX = "matrix"
     SLACK = "slack"
     SIGNAL = "signal"
+    TEAMS = "teams"
 
 
 def now_ms() -> int:

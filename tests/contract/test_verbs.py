@@ -50,6 +50,7 @@ AT_THE_WALL = {
         "credential": TOKEN,
     },
     "slack": lambda url: {"base_url": f"{url}/slack", "channel_id": "C0123456789", "credential": TOKEN},
+    "teams": lambda url: {"base_url": f"{url}/teams/staff", "credential": TOKEN},
     "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
     "instagram": lambda url: {
         "base_url": f"{url}/instagram",

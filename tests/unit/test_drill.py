@@ -55,6 +55,7 @@ ENTRY = st.one_of(
     st.builds(lambda s, h: {"kind": "signal", "number": "+4917012345678", "group": "group.bGVlcg==", "base_url": h, **s},
               SECRET, HOST),
     st.builds(lambda s, h: {"kind": "slack", "channel_id": "C0123456789", "base_url": h, **s}, SECRET, HOST),
+    st.builds(lambda s, h: {"kind": "teams", "base_url": h, **s}, SECRET, HOST),
     st.builds(lambda s, h: {"kind": "threads", "base_url": h, **s}, SECRET, HOST),
     st.builds(lambda s, h: {"kind": "instagram", "user_id": "1", "image_url": f"{h}/card.jpg", "base_url": h, **s},
               SECRET, HOST),
