@@ -66,12 +66,14 @@ class _Lines:
     """Where log lines go. Where they cannot, as on a full disk, they are dropped and counted: a log stops nobody's work."""
 
     def write(self, text: str) -> None:
+        """One line, or nothing."""
         try:
             sys.stderr.write(text)
         except OSError:
             DROPPED.inc()
 
     def flush(self) -> None:
+        """As far as it goes."""
         with contextlib.suppress(OSError):
             sys.stderr.flush()
 

@@ -128,6 +128,7 @@ class _Email(Channel):
         letter = write(self._settings, post)
 
         async def speak(recipients: Sequence[str]) -> Said:
+            """The same letter to one part of the list."""
             return await self._entrust(letter, recipients)
 
         return await self._spread.send(post.key, self._recipients.current(), speak)

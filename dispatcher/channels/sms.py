@@ -95,6 +95,7 @@ class _Sms(Channel):
         message = self._message(post)
 
         async def speak(numbers: Sequence[str]) -> Said:
+            """The same message to one part of the list."""
             return await self._speak(message, numbers)
 
         return await self._spread.send(post.key, self._recipients.current(), speak)
@@ -130,6 +131,7 @@ class _Sms(Channel):
         fates: dict[str, Outcome] = {}
 
         def judge(answer: Answer) -> Outcome:
+            """A refusal of all, or what became of each number."""
             if refused := self._provider.refused(answer):
                 return refused
             fates.update(self._provider.fates(answer, message, numbers))

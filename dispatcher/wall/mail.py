@@ -35,6 +35,7 @@ async def mail_server(board: Board, faults: Faults, listening: socket.socket) ->
     sessions: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One session, closed whatever ends it."""
         task = asyncio.current_task()
         assert task is not None
         sessions.add(task)
