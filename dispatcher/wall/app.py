@@ -14,6 +14,7 @@ from dispatcher.wall import page
 from dispatcher.wall.board import Board
 from dispatcher.wall.doubles.bluesky import Bluesky
 from dispatcher.wall.doubles.container import Instagram, Threads
+from dispatcher.wall.doubles.gotify import Gotify
 from dispatcher.wall.doubles.graph import Graph
 from dispatcher.wall.doubles.linkedin import LinkedIn
 from dispatcher.wall.doubles.mastodon import Mastodon
@@ -33,7 +34,7 @@ from dispatcher.wall.mail import mail_server
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X,
-    Matrix, Slack, Signal, Teams,
+    Matrix, Slack, Signal, Teams, Gotify,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

@@ -35,6 +35,7 @@ class Service(StrEnum):
     SLACK = "slack"
     SIGNAL = "signal"
     TEAMS = "teams"
+    GOTIFY = "gotify"
 
 
 def now_ms() -> int:

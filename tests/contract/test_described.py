@@ -24,6 +24,7 @@ DESCRIBED = {
     "signal": ("/signal", {
         "POST /v2/send", "DELETE /v1/remote-delete/{number}", "GET /v1/groups/{number}/{groupid}",
     }),
+    "gotify/client": ("/gotify", {"POST /message", "DELETE /message/{id}", "GET /application/{id}/message"}),
     "slack": ("/slack", {"POST /chat.postMessage", "POST /chat.update", "POST /chat.delete"}),
 }  # fmt: skip
 

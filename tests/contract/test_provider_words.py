@@ -248,6 +248,7 @@ async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Pur
         ("x", "find"), ("x", "probe"), ("x", "delete"),
         ("matrix", "find"), ("matrix", "probe"), ("matrix", "edit"), ("matrix", "delete"),
         ("signal", "probe"), ("signal", "edit"), ("signal", "delete"),
+        ("gotify/client", "find"), ("gotify/client", "probe"), ("gotify/client", "delete"),
         ("slack", "find"), ("slack", "probe"), ("slack", "edit"), ("slack", "delete"),
         ("whatsapp_channel", "find"), ("facebook_page", "find"), ("mastodon", "find"),
         ("whatsapp_channel", "probe"), ("facebook_page", "probe"), ("mastodon", "probe"), ("ntfy", "probe"),

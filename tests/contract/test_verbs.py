@@ -51,6 +51,8 @@ AT_THE_WALL = {
     },
     "slack": lambda url: {"base_url": f"{url}/slack", "channel_id": "C0123456789", "credential": TOKEN},
     "teams": lambda url: {"base_url": f"{url}/teams/staff", "credential": TOKEN},
+    "gotify/application": lambda url: {"base_url": f"{url}/gotify", "credential": TOKEN},
+    "gotify/client": lambda url: {"base_url": f"{url}/gotify", "application": 5, "credential": TOKEN},
     "telegram": lambda url: {"base_url": f"{url}/telegram", "chat_id": "@polizei_leer", "credential": TOKEN},
     "instagram": lambda url: {
         "base_url": f"{url}/instagram",

@@ -56,6 +56,8 @@ ENTRY = st.one_of(
               SECRET, HOST),
     st.builds(lambda s, h: {"kind": "slack", "channel_id": "C0123456789", "base_url": h, **s}, SECRET, HOST),
     st.builds(lambda s, h: {"kind": "teams", "base_url": h, **s}, SECRET, HOST),
+    st.builds(lambda s, h, a: {"kind": "gotify", "base_url": h, **a, **s}, SECRET, HOST,
+              st.sampled_from([{}, {"application": 5}])),
     st.builds(lambda s, h: {"kind": "threads", "base_url": h, **s}, SECRET, HOST),
     st.builds(lambda s, h: {"kind": "instagram", "user_id": "1", "image_url": f"{h}/card.jpg", "base_url": h, **s},
               SECRET, HOST),
