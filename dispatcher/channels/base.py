@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, model_validator
 import dispatcher.channels
 from dispatcher.channels.http import Outbound
 from dispatcher.model.alert import Post
-from dispatcher.model.channel import Power, TextLimit
+from dispatcher.model.channel import InDoubt, Power, TextLimit
 from dispatcher.model.delivery import Outcome, Reason, Result, Verb
 from dispatcher.model.playbook import Strict
 from dispatcher.telemetry import keep_secret
@@ -47,10 +47,11 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a kind declares of itself for given settings."""
+    """What a kind declares of itself for given settings; ``in_doubt`` holds where nothing is said in the files."""
 
     limit: TextLimit
     powers: frozenset[Power] = field(default_factory=frozenset)
+    in_doubt: InDoubt = InDoubt.RESEND
 
 
 class Channel:

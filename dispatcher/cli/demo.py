@@ -104,7 +104,7 @@ async def _stage(*, once: bool, port: int | None) -> AsyncIterator[tuple[Stage, 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dispatcher-demo-")))
         broker = await stack.enter_async_context(embedded_broker())
         titles = wall_titles(load(shipped_demo()))
-        wall = await stack.enter_async_context(running_wall(port=free_port(8081, room=2), titles=titles))
+        wall = await stack.enter_async_context(running_wall(port=free_port(8081, room=3), titles=titles))
         settings = MqttSettings(url=broker.url, protocol=broker.protocol, node="demo")
         loaded = replace(
             load(shipped_demo(), wall=wall.url), broker=settings, journal=JournalSettings(path=folder / "journal.sqlite"),
@@ -124,7 +124,7 @@ def wall_titles(loaded: Loaded) -> dict[str, str]:
     for channel, (_, settings) in loaded.channels.items():
         fields = settings.model_dump()
         last = str(fields.get("url", "")).rpartition("/")[2]
-        account = fields.get("chat_id") or fields.get("page_id") or last or settings.token()
+        account = fields.get("chat_id") or fields.get("page_id") or fields.get("topic") or last or settings.token()
         found[account] = loaded.deployment.channels[channel].title
     return found
 

@@ -71,7 +71,7 @@ async def drilling(config: Path, port: int | None = None) -> AsyncIterator[tuple
         (folder / "secrets").mkdir()
         broker = await stack.enter_async_context(embedded_broker())
         titles = wall_titles(load(config, drill=folder / "secrets"))
-        wall = await stack.enter_async_context(running_wall(port=free_port(8081, room=2), titles=titles))
+        wall = await stack.enter_async_context(running_wall(port=free_port(8081, room=3), titles=titles))
         loaded = replace(
             load(config, wall=wall.url, drill=folder / "secrets"),
             broker=MqttSettings(url=broker.url, protocol=broker.protocol, node="drill"),

@@ -21,9 +21,10 @@ from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.settings.schema import ChannelEntry, anchored
 from dispatcher.settings.sources import complaint
 from dispatcher.wall.mail import mail_at
+from dispatcher.wall.siren import broker_at
 
 _WALL = "wall://"
-_WALL_MAIL = "wall-mail"
+_ROADS = {"wall-mail": mail_at, "wall-mqtt": broker_at}  # to what the wall speaks beside HTTP
 _SECRETS = frozenset({"credential", "secret_file", "secret_env"})
 
 
@@ -129,10 +130,10 @@ class _Written:
         """The same entry with ``wall://`` replaced by the wall's address; refused in realm live."""
         entry = self.mapping()
         pages = {key: value.removeprefix(_WALL) for key, value in entry.items() if str(value).startswith(_WALL)}
-        mail = {key: mail_at(territory.wall) for key, value in entry.items() if value == _WALL_MAIL}
-        if (walled := {**pages, **mail}) and territory.realm is Realm.LIVE:
+        roads = {key: _ROADS[str(value)](territory.wall) for key, value in entry.items() if str(value) in _ROADS}
+        if (walled := {**pages, **roads}) and territory.realm is Realm.LIVE:
             raise self.refusal((min(walled),), f"{_WALL} exists only in realm exercise", "give the real address")
-        return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in pages.items()}, **mail})
+        return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in pages.items()}, **roads})
 
     def _with(self, fields: Mapping[str, Any], lines: Mapping[Path, int] | None = None) -> _Written:
         section, name = self.at
@@ -193,6 +194,6 @@ def _profile(
         audience=entry.audience, regions=regions, languages=entry.languages, realm=entry.realm or Realm.LIVE,
         origin=settings.origin or f"by-hand:{channel}", official=entry.official, reach=entry.reach, link=entry.link,
         instructions=entry.instructions, credential=settings.credential.label if settings.credential else channel,
-        in_doubt=entry.in_doubt, after_correction=entry.after_correction,
+        in_doubt=entry.in_doubt or traits.in_doubt, after_correction=entry.after_correction,
         rate=Rate(entry.rate.posts, entry.rate.per.total_seconds()) if entry.rate else None,
     )  # fmt: skip

@@ -90,7 +90,7 @@ class ChannelEntry(Strict):
         default="", max_length=500, pattern=r"^(https://[^\s<>\"]+)?$", description="where a person posts"
     )
     instructions: str = Field(default="", max_length=500, description="for whoever posts by hand")
-    in_doubt: InDoubt = InDoubt.RESEND
+    in_doubt: InDoubt | None = Field(default=None, description="the kind's own: hold for mqtt, resend for the others")
     rate: RateEntry | None = Field(
         default=None, description="what its credential may post; a fifth is kept for ends and extreme alerts"
     )

@@ -30,6 +30,7 @@ from dispatcher.wall.doubles.webhook import Webhook
 from dispatcher.wall.doubles.x import X
 from dispatcher.wall.faults import Fault, Faults
 from dispatcher.wall.mail import mail_server
+from dispatcher.wall.siren import siren
 
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
@@ -39,6 +40,7 @@ _DOUBLES = (
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0
 _TRIES = 20
+_PURPOSES = ("pages", "mail", "orders over MQTT")  # of ports one after another
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +77,36 @@ def wall(state: Wall) -> web.Application:
 async def running_wall(
     host: str = "127.0.0.1", port: int = 0, titles: Mapping[str, str] | None = None
 ) -> AsyncIterator[Wall]:
-    """A listening wall, which takes mail one port higher; port 0 takes free ones. Raises `OSError` where one is taken.
+    """A listening wall, which takes mail one port higher and orders over MQTT two; port 0 takes free ones.
 
+    Raises `OSError` where one is taken.
     ``titles`` names accounts (chat id, page id, token, hook, topic) as the public knows them; each gets its card at once.
     """
     state = Wall(Board(titles))
     runner = web.AppRunner(wall(state), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
-    pages, mail = _neighbours(host, port)
-    with pages, mail:
+    pages, mail, orders = _neighbours(host, port)
+    with pages, mail, orders:
         await runner.setup()
         try:
             await web.SockSite(runner, pages).start()
-            async with mail_server(state.board, state.faults, mail):
+            async with mail_server(state.board, state.faults, mail), siren(state.board, state.faults, orders):
                 yield Wall(state.board, state.faults, f"http://{host}:{pages.getsockname()[1]}")
         finally:
             await runner.cleanup()
 
 
-def _neighbours(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Two listening sockets, the second one port above the first."""
+def _neighbours(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on ports one after another: for pages, mail and orders."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(_TRIES if port == 0 else 1):
-        first = socket.create_server((host, port), family=family)
+        found = [socket.create_server((host, port), family=family)]
+        first = found[0].getsockname()[1]
         with suppress(OSError, OverflowError):
-            return first, socket.create_server((host, first.getsockname()[1] + 1), family=family)
-        first.close()
-    raise OSError(f"port {port + 1} of {host}, for mail, is taken")
+            found += (socket.create_server((host, first + step), family=family) for step in range(1, len(_PURPOSES)))
+            return found
+        for one in found:
+            one.close()
+    raise OSError(f"port {port + len(found)} of {host}, for {_PURPOSES[len(found)]}, is taken")
 
 
 class _Control:

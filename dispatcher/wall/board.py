@@ -36,6 +36,7 @@ class Service(StrEnum):
     SIGNAL = "signal"
     TEAMS = "teams"
     GOTIFY = "gotify"
+    MQTT = "mqtt"
 
 
 def now_ms() -> int:

@@ -16,6 +16,7 @@ from contract.cases import Case
 from contract.kit import CANARY, SECRET, Kit, channel, post
 from contract.provider import Provider, in_turn, provider, says
 from contract.relay import relay
+from contract.sirens import broker
 
 from dispatcher.channels.base import Kind, Unsupported
 from dispatcher.channels.departure import departing
@@ -79,6 +80,8 @@ async def _scene(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provid
     tls = untrusted() if case.world == "tls" else None
     if kit.speaks == "smtp":
         listening = relay(case.behave(kit), tls)
+    elif kit.speaks == "mqtt":
+        listening = broker(case.behave(kit), tls)
     else:  # what may be repeated is asked once more where the connection was cut, so there are two turns for it
         before = (says(*answer) for answer in kit.before[:step])
         listening = provider(in_turn(*before, *[case.behave(kit)] * 2), tls)

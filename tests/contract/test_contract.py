@@ -8,12 +8,13 @@ import pytest
 from contract.cases import CASES, UNPROVED, Case
 from contract.checks import CHECKS, keeps_the_secret, posts_nothing_before_its_time, run
 from contract.kit import CANARY, SECRET, kit_of, names_of
+from contract.mqtt_cases import MQTT_CASES
 from contract.smtp_cases import SMTP_CASES
 
 from dispatcher.channels.base import kinds
 from dispatcher.model.delivery import Outcome
 
-TABLES = {"http": CASES, "smtp": SMTP_CASES}
+TABLES = {"http": CASES, "smtp": SMTP_CASES, "mqtt": MQTT_CASES}
 CALLING = [name for kind in kinds() for name in names_of(kind) if kit_of(name).calls]
 MEETINGS = [(kind, case) for kind in CALLING for case in TABLES[kit_of(kind).speaks]]
 STEPS = [(kind, step) for kind in CALLING for step in range(len(kit_of(kind).before))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,7 @@ from contract.kit import (
     post,
 )  # fmt: skip
 from contract.kits.email import email
+from contract.kits.mqtt import mqtt
 from contract.kits.sms import VARIANTS, sms
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
@@ -31,6 +33,7 @@ from dispatcher.model.delivery import Outcome, Result
 from dispatcher.wall.app import Wall, running_wall
 from dispatcher.wall.board import Shown
 from dispatcher.wall.mail import mail_at
+from dispatcher.wall.siren import broker_at
 
 ROOM, GROUP = "!leer:matrix.example", "group.bGVlcg=="
 PAGE, CHAT = "100000000000001", "120363000000000001@newsletter"
@@ -65,6 +68,7 @@ AT_THE_WALL = {
     "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
+    "mqtt": lambda url: mqtt(f"//{urlsplit(broker_at(url)).netloc}", "mqtt"),
     **{f"sms/{via}": lambda url, via=via: sms(via, f"{url}/{via}") for via in VARIANTS},
 }
 FIRST, SECOND = f"Zuerst gesagt. {CODE}", f"Richtigstellung: anders. {CODE}"

@@ -42,8 +42,8 @@ class Mosquitto:
 
     def client(self, **options: Any) -> aiomqtt.Client:
         """A client of this broker, allowed in; ``options`` go to aiomqtt."""
-        credentials = {"username": self.username, "password": self.password}
-        return aiomqtt.Client("127.0.0.1", self.port, protocol=aiomqtt.ProtocolVersion.V5, **(credentials | options))
+        usual = {"username": self.username, "password": self.password, "protocol": aiomqtt.ProtocolVersion.V5}
+        return aiomqtt.Client("127.0.0.1", self.port, **(usual | options))
 
     async def start(self) -> None:
         """Start it on what its store holds; ready on return. Raises RuntimeError with its log when it ends at once."""

@@ -31,6 +31,7 @@ from dispatcher.reload import Connector
 from dispatcher.settings import Loaded, load
 from dispatcher.wall.app import running_wall
 from dispatcher.wall.mail import mail_at
+from dispatcher.wall.siren import broker_at
 
 LIVE = "live-secret"
 
@@ -71,6 +72,9 @@ ENTRY = st.one_of(
                          "recipients_file": f"{LIVE}-4", **s}, SECRET),
     st.builds(lambda s: {"kind": "email", "relays": ["mail.live.example"], "ca_file": f"{LIVE}-5", "username": "live",
                          "sender": "a@live.example", "recipients_file": f"{LIVE}-6", **s}, SECRET),
+    st.builds(lambda s: {"kind": "mqtt", "url": "mqtts://sirens.live.example", "topic": "live/orders", "ack_topic": "live/#",
+                         "username": "live", "ca_file": f"{LIVE}-7", "cert_file": f"{LIVE}-8", "key_file": f"{LIVE}-9",
+                         "units": ["siren-1"], **s}, SECRET),
     st.just({"kind": "whatsapp_channel"}),
     st.builds(lambda size: {"kind": "by_hand", "limit": size}, st.integers(600, 5_000)),
 )  # fmt: skip
@@ -127,13 +131,13 @@ class Drill:
             outcomes = self.runner.run(_spoken(loaded, self.http, _words(loaded, purpose)))
 
         bases = {setting.base for _, setting in loaded.channels.values()}
-        mail = f"smtp://{mail_at(self.wall)}"
-        assert all(base in ("", mail) or base.startswith(f"{self.wall}/") for base in bases)
+        roads = ("", f"smtp://{mail_at(self.wall)}", broker_at(self.wall))
+        assert all(base in roads or base.startswith(f"{self.wall}/") for base in bases)
         assert (_OPENED, loaded.broker, loaded.deployment.realm) == ([], None, Realm.EXERCISE)
         assert all(secret == "" or secret.startswith("whsec_") for secret in secrets)
         assert all(address.startswith(f"{self.wall}/") for address in self.http.asked)
-        letters = sum(kind == "email" for kind, _ in loaded.channels.values())
-        assert len(self.http.asked) + letters >= sum(outcome.result is not Result.BY_HAND for outcome in outcomes)
+        elsewhere = sum(kind in ("email", "mqtt") for kind, _ in loaded.channels.values())
+        assert len(self.http.asked) + elsewhere >= sum(outcome.result is not Result.BY_HAND for outcome in outcomes)
 
 
 def _words(loaded: Loaded, purpose: Purpose) -> Alert:
@@ -196,7 +200,7 @@ def test_ten_thousand_drills_reach_nobody(
 
 @pytest.mark.parametrize("kind", sorted(set(kinds()) - {"by_hand"}))
 def test_every_kind_that_calls_knows_its_wall(kind: str) -> None:
-    """A kind that calls a provider says which of its fields point at the wall, or at its mail server."""
+    """A kind that calls a provider says which of its fields point at the wall, its mail server or its broker."""
     fields = load_kind(kind).drill("c1", "/made/up")
-    assert any(str(value).startswith(("wall://", "wall-mail")) for value in fields.values())
+    assert any(str(value).startswith(("wall://", "wall-mail", "wall-mqtt")) for value in fields.values())
     assert "/made/up" in json.dumps(fields)

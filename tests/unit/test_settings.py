@@ -323,3 +323,14 @@ def test_the_digest_follows_every_file(tmp_path: Path) -> None:
     _write(tmp_path, "channels: {} # changed\n", "channels.yaml")
 
     assert before == again != load(path).digest
+
+
+def test_a_siren_in_doubt_waits_for_a_person(tmp_path: Path) -> None:
+    """A physical actuator holds in doubt where the files say nothing, and does what they say where they do."""
+    sirens = '  {0}: {{kind: mqtt, url: "mqtt://localhost", topic: orders, ack_topic: acks{1}}}\n'
+    text = TOWN + sirens.format("siren", "") + sirens.format("display", ", in_doubt: resend")
+    profiles = load(_write(tmp_path, text)).deployment.channels
+    said = {str(channel): profile.in_doubt for channel, profile in profiles.items()}
+    assert said == {
+        "website": "resend", "facebook": "resend", "duty-team": "resend", "siren": "hold", "display": "resend",
+    }  # fmt: skip
