@@ -144,10 +144,8 @@ class _Units(Channel):
 
     async def _hear(self, broker: Visit, key: str, fates: dict[str, Outcome]) -> None:
         while not fates or self._silent(fates):
-            answer = _answer((await broker.hear()).payload, key)
-            unit = str(answer.get("unit", ""))
-            if answer and (unit in self._settings.units or not self._settings.units):
-                fates[unit] = _fate(answer, key)
+            if answer := _answer((await broker.hear()).payload, key):
+                fates[str(answer.get("unit", ""))] = _fate(answer, key)
 
     def _silent(self, fates: Mapping[str, Outcome]) -> Collection[str]:
         return [unit for unit in self._settings.units if unit not in fates]

@@ -68,7 +68,8 @@ async def siren(broker: Mosquitto, state: str = "done", **options: Any) -> Async
         await client.subscribe(ORDERS, qos=1)
         working = asyncio.create_task(one.run())
         yield one
-    await asyncio.gather(working, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await asyncio.gather(working, return_exceptions=True)
 
 
 @pytest.mark.parametrize("protocol", [aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311])
