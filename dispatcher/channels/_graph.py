@@ -38,12 +38,18 @@ SUBCODES: Mapping[int, Class] = {
 
 def graph_refusal(answer: Answer) -> Outcome | None:
     """What an answer with an error, or with a status outside 2xx, means for a post; None for a success."""
-    error = answer.json_object().get("error")
-    if isinstance(error, dict) and isinstance(error.get("code"), int):
+    error = error_of(answer)
+    if isinstance(error.get("code"), int):
         return _by_code(answer, error, error["code"])
     outcome = refusal(answer)
     # A 503 of an edge server does not say that the post was not taken.
     return replace(outcome, result=Result.IN_DOUBT) if outcome and answer.status >= 500 else outcome
+
+
+def error_of(answer: Answer) -> dict[str, Any]:
+    """The answer's error, empty where it has none."""
+    error = answer.json_object().get("error")
+    return error if isinstance(error, dict) else {}
 
 
 def graph_done(answer: Answer) -> Outcome:
@@ -58,7 +64,7 @@ def _by_code(answer: Answer, error: dict[str, Any], code: int) -> Outcome:
     result, reason = known or _class_of(code, transient=error.get("is_transient") is True, status=answer.status)
     trace = error.get("fbtrace_id", "unknown")
     detail = f"error {code}/{subcode}: {error.get('message', '')} (trace {trace})"
-    wait = _regain(answer) if reason is Reason.RATE_LIMITED else None
+    wait = regain(answer) if reason is Reason.RATE_LIMITED else None
     return Outcome(result=result, reason=reason, detail=detail, retry_after=wait or answer.retry_after)
 
 
@@ -74,7 +80,7 @@ def _class_of(code: int, *, transient: bool, status: int) -> Class:
     return _BUSY if transient or code in _SERVICE else _REJECTED
 
 
-def _regain(answer: Answer) -> timedelta | None:
+def regain(answer: Answer) -> timedelta | None:
     """The longest ``estimated_time_to_regain_access`` (minutes) that the usage header names, or None."""
     usage = Answer(answer.status, {}, answer.headers.get("x-business-use-case-usage", "").encode()).json_object()
     minutes = max(_minutes(usage), default=0)

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,10 @@ from dispatcher.telemetry import logger
 log = logger("recipients")
 
 Speak = Callable[[Sequence[str]], Awaitable["Said"]]
+
+NUMBER = r"\+[1-9]\d{6,14}"  # E.164
+
+Number = Annotated[str, Field(pattern=f"^{NUMBER}$")]
 
 _MOST = 50_000
 _LARGEST_FILE = 4 * 1024 * 1024
@@ -102,10 +106,14 @@ class Recipients:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came of one request: ``named`` for people whom the answer names, ``rest`` for everyone else it was about."""
+    """What came of one request: ``named`` for people whom the answer names, ``rest`` for everyone else it was about.
+
+    ``personal``: whatever was limited is limited for those people alone, so that the others go on.
+    """
 
     named: Mapping[str, Outcome]
     rest: Outcome
+    personal: bool = False
 
 
 class Spread:
@@ -180,7 +188,7 @@ class _Run:
             by_name = alone or recipient in said.named
             if _accepted(fate) or (_refused(fate) and by_name):
                 self.settled[recipient] = fate
-            elif recipient not in said.named or fate.reason in _ABOUT_US:
+            elif not said.personal and (recipient not in said.named or fate.reason in _ABOUT_US):
                 self.halted = True
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from dispatcher.channels._api import Judge, presentable, settle, undocumented
-from dispatcher.channels._recipients import ListSettings, Recipients, Said, Spread
+from dispatcher.channels._recipients import NUMBER, ListSettings, Number, Recipients, Said, Spread
 from dispatcher.channels._sms import Login, Message, Provider
 from dispatcher.channels._sms_providers import PROVIDERS
 from dispatcher.channels.base import Channel, Credential, Traits, Unsupported, Url
@@ -24,11 +24,8 @@ from dispatcher.model.channel import Power, TextLimit, Unit
 from dispatcher.model.delivery import Outcome, Result
 from dispatcher.model.gsm import plain
 
-_NUMBER = r"\+[1-9]\d{6,14}"
 _AT_ONCE = 10  # requests
 _MORE_PAGES = 20  # beyond the first of each search
-
-Number = Annotated[str, Field(pattern=f"^{_NUMBER}$")]
 
 
 class Settings(ListSettings):
@@ -81,7 +78,7 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The list as a channel; raises `OSError`, `KeyError` or `ValueError` where secret or list cannot be read."""
     login = Login(settings.base, settings.token(), settings.account, settings.key_id)
-    recipients = Recipients(settings, re.compile(_NUMBER))
+    recipients = Recipients(settings, re.compile(NUMBER))
     yield _Sms(http, PROVIDERS[settings.via](login), settings, recipients)
 
 

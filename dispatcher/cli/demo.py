@@ -124,7 +124,8 @@ def wall_titles(loaded: Loaded) -> dict[str, str]:
     for channel, (_, settings) in loaded.channels.items():
         fields = settings.model_dump()
         last = str(fields.get("url", "")).rpartition("/")[2]
-        account = fields.get("chat_id") or fields.get("page_id") or fields.get("topic") or last or settings.token()
+        named = (fields.get(name) for name in ("chat_id", "page_id", "topic", "phone_number_id"))
+        account = next(filter(None, named), last) or settings.token()
         found[account] = loaded.deployment.channels[channel].title
     return found
 

@@ -27,6 +27,7 @@ from dispatcher.wall.doubles.teams import Teams
 from dispatcher.wall.doubles.telegram import Telegram
 from dispatcher.wall.doubles.waha import Waha
 from dispatcher.wall.doubles.webhook import Webhook
+from dispatcher.wall.doubles.whatsapp_cloud import WhatsAppCloud
 from dispatcher.wall.doubles.x import X
 from dispatcher.wall.faults import Fault, Faults
 from dispatcher.wall.mail import mail_server
@@ -34,7 +35,7 @@ from dispatcher.wall.siren import siren
 
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
-    Threads, X,
+    Threads, X, WhatsAppCloud,
     Matrix, Slack, Signal, Teams, Gotify,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024

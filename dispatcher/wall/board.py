@@ -37,6 +37,7 @@ class Service(StrEnum):
     TEAMS = "teams"
     GOTIFY = "gotify"
     MQTT = "mqtt"
+    WHATSAPP_CLOUD = "whatsapp_cloud"
 
 
 def now_ms() -> int:

@@ -25,6 +25,7 @@ from contract.kit import (
 from contract.kits.email import email
 from contract.kits.mqtt import mqtt
 from contract.kits.sms import VARIANTS, sms
+from contract.kits.whatsapp_cloud import cloud
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
 from dispatcher.channels.http import http_client
@@ -68,6 +69,7 @@ AT_THE_WALL = {
     "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
+    "whatsapp_cloud": lambda url: cloud(f"{url}/whatsapp-cloud"),
     "mqtt": lambda url: mqtt(f"//{urlsplit(broker_at(url)).netloc}", "mqtt"),
     **{f"sms/{via}": lambda url, via=via: sms(via, f"{url}/{via}") for via in VARIANTS},
 }

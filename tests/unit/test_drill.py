@@ -72,6 +72,8 @@ ENTRY = st.one_of(
                          "recipients_file": f"{LIVE}-4", **s}, SECRET),
     st.builds(lambda s: {"kind": "email", "relays": ["mail.live.example"], "ca_file": f"{LIVE}-5", "username": "live",
                          "sender": "a@live.example", "recipients_file": f"{LIVE}-6", **s}, SECRET),
+    st.builds(lambda s, h: {"kind": "whatsapp_cloud", "phone_number_id": "100000001", "template": "warnung", "base_url": h,
+                            "recipients_file": f"{LIVE}-10", **s}, SECRET, HOST),
     st.builds(lambda s: {"kind": "mqtt", "url": "mqtts://sirens.live.example", "topic": "live/orders", "ack_topic": "live/#",
                          "username": "live", "ca_file": f"{LIVE}-7", "cert_file": f"{LIVE}-8", "key_file": f"{LIVE}-9",
                          "units": ["siren-1"], **s}, SECRET),
