@@ -55,7 +55,7 @@ async def send(broker: Mosquitto, *payloads: str) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -65,7 +65,7 @@ def settings_for(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> MqttSett
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

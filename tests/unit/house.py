@@ -144,7 +144,7 @@ def speak(purpose: Purpose = Purpose.FALSE_ALARM, key: str = "k1", **changes: An
     return Speak(**{**usual, **changes})
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for ``condition``; raises `TimeoutError` where it does not come."""
     async with asyncio.timeout(seconds):
         for turn in itertools.count():
@@ -250,7 +250,7 @@ class Road:
         """Wait until nothing is held by the worker."""
         await until(lambda: self.worker.open == 0)
 
-    async def push_until_quiet(self, seconds: float = 5) -> None:
+    async def push_until_quiet(self, seconds: float = 30) -> None:
         """Let time run ahead, a second at a time, until nothing is held by the worker."""
         async with asyncio.timeout(seconds):
             while self.worker.open:
