@@ -46,6 +46,7 @@ async def _endless(_key: str, writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(_said(b"nothing to the point") * 50)
         await writer.drain()
+        await asyncio.sleep(0)  # over TLS, drain() alone would never let the loop notice that the other side has gone
 
 
 def _said(payload: bytes, identifier: int = 0) -> bytes:

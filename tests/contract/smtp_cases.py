@@ -44,6 +44,7 @@ async def _endless(_said: bytes, writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b"250-and more\r\n" * 50)
         await writer.drain()
+        await asyncio.sleep(0)  # over TLS, drain() alone would never let the loop notice that the other side has gone
 
 
 def _echo(code: bytes) -> Say:
