@@ -143,6 +143,7 @@ class _People(Channel):
         message = _message(self._settings, post)
 
         async def speak(numbers: Sequence[str]) -> Said:
+            """The same message to one person."""
             return await self._speak(message, numbers[0])
 
         return await self._spread.send(post.key, self._recipients.current(), speak)
@@ -157,6 +158,7 @@ class _People(Channel):
         slowed = False
 
         def judge(answer: Answer) -> Outcome:
+            """What became of it, and whether this person alone has to wait."""
             nonlocal slowed
             slowed = error_of(answer).get("code") == _PAIR_LIMIT
             return _sent(answer)

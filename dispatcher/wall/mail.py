@@ -9,8 +9,7 @@ import asyncio
 import base64
 import binascii
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -18,8 +17,8 @@ from urllib.parse import urlsplit
 
 from dispatcher.wall.board import Board, Service
 from dispatcher.wall.faults import Fault, FaultKind, Faults
+from dispatcher.wall.listening import listening_on
 
-_LARGEST_LETTER = 256 * 1024
 _FOREVER = 3600.0
 
 
@@ -29,31 +28,9 @@ def mail_at(wall: str) -> str:
     return f"{address.hostname}:{(address.port or 80) + 1}"
 
 
-@asynccontextmanager
-async def mail_server(board: Board, faults: Faults, listening: socket.socket) -> AsyncIterator[None]:
+def mail_server(board: Board, faults: Faults, listening: socket.socket) -> AbstractAsyncContextManager[None]:
     """A server on ``listening`` over ``board`` and ``faults``."""
-    sessions: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One session, closed whatever ends it."""
-        task = asyncio.current_task()
-        assert task is not None
-        sessions.add(task)
-        task.add_done_callback(sessions.discard)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
-                await _Session(board, faults, reader, writer).run()
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, sock=listening, limit=_LARGEST_LETTER)
-    try:
-        yield
-    finally:
-        server.close()
-        for session in sessions:
-            session.cancel()
-        await asyncio.gather(*sessions, return_exceptions=True)
+    return listening_on(listening, lambda reader, writer: _Session(board, faults, reader, writer).run())
 
 
 @dataclass(slots=True)

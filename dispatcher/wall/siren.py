@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from dispatcher.packets import MOST, Kind, Message, Packet, publish, published, read, subscribed, write
 from dispatcher.wall.board import Board, Service
 from dispatcher.wall.faults import Fault, FaultKind, Faults
+from dispatcher.wall.listening import listening_on
 
 _FOREVER = 3600.0
 _PORTS_HIGHER = 2
@@ -31,30 +31,9 @@ def broker_at(wall: str) -> str:
     return f"mqtt://{address.hostname}:{(address.port or 80) + _PORTS_HIGHER}"
 
 
-@asynccontextmanager
-async def siren(board: Board, faults: Faults, listening: socket.socket) -> AsyncIterator[None]:
+def siren(board: Board, faults: Faults, listening: socket.socket) -> AbstractAsyncContextManager[None]:
     """A broker on ``listening``, and one siren, over ``board`` and ``faults``."""
-    visits: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        visits.add(task)
-        task.add_done_callback(visits.discard)
-        try:
-            with suppress(ConnectionError, EOFError, ValueError):
-                await _Visit(board, faults, reader, writer).run()
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, sock=listening)
-    try:
-        yield
-    finally:
-        server.close()
-        for visit in visits:
-            visit.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+    return listening_on(listening, lambda reader, writer: _Visit(board, faults, reader, writer).run())
 
 
 @dataclass(slots=True)
