@@ -88,7 +88,7 @@ async def _stopped_twice(daemon: Daemon) -> int:
     await daemon.until(lambda: '"event": "stopping"' in daemon.log())
     began = time.monotonic()
     code = await daemon.end(signal.SIGTERM)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LIMIT / 3  # the answers that the first one would wait for never come
     return code
 
 
