@@ -64,11 +64,11 @@ from dispatcher.model.delivery import (
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import BadSignature, Fenced, JournalError, Unreadable
 from dispatcher.model.incident import IncidentEvent, IncidentHistory
+from dispatcher.model.source import person_of
 from dispatcher.permits import Fence, Permits
 from dispatcher.plan.damping import Damper
 from dispatcher.plan.event import Plan, alone_since, plan_event
 from dispatcher.plan.pages import Cause, Links, Page, compose_page
-from dispatcher.plan.policy import person_of
 from dispatcher.plan.retry import decide
 from dispatcher.recovery import settled
 from dispatcher.setup import Setup
@@ -216,7 +216,8 @@ class Pipeline:
                         _, history = await self.journal.read(partial(queries.before, event=event, now=now))
                         plan = plan_event(event, self.deployment, history, inbound.as_of or now)
                     recorded = await self._write_plan(event, inbound, plan, history, now)
-                    undo.pop_all()
+                    if recorded.state == plan.state:
+                        undo.pop_all()
             except Stale:
                 continue
             if recorded.state == "conflict":

@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 problems were found or the command could not be carried ou
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def _run(
     journal: Annotated[Path | None, typer.Option(help="Where the last good set lies, if the files are broken.")] = None,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the files again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing is read yet, and left alone it would end the process
     from dispatcher.cli.run import run
 
     run(config, journal)

@@ -27,8 +27,8 @@ from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import Conflict, Invalid, NotFound, Unreadable
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
+from dispatcher.model.source import OPERATOR
 from dispatcher.plan.event import Plan, plan_event
-from dispatcher.plan.policy import OPERATOR
 
 routes = Routes()
 

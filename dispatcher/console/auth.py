@@ -22,7 +22,7 @@ from dispatcher.documents import read_yaml, validated
 from dispatcher.model.errors import ConfigurationError
 from dispatcher.model.people import tidy
 from dispatcher.model.playbook import Strict
-from dispatcher.plan.policy import person_of
+from dispatcher.model.source import person_of
 from dispatcher.telemetry import logger
 
 log = logger("console")

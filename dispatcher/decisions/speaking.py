@@ -22,8 +22,9 @@ from dispatcher.model.delivery import AlertId
 from dispatcher.model.errors import Conflict, Invalid, NotFound
 from dispatcher.model.incident import IncidentHistory, clean
 from dispatcher.model.playbook import Playbook
+from dispatcher.model.source import OPERATOR
 from dispatcher.plan.compose import Speech, alert_id, channels_of, compose, compose_ending, follow_up, shrunk
-from dispatcher.plan.policy import OPERATOR, people_needed
+from dispatcher.plan.policy import people_needed
 from dispatcher.plan.render import refuse_words
 from dispatcher.plan.retract import retractions
 from dispatcher.telemetry import logger

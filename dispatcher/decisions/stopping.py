@@ -26,7 +26,7 @@ class Stopping:
     _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)  # memory and disk must agree on what stands
 
     async def stop(self, command: Stop) -> str:
-        """Nothing in scope starts to leave from now on; raises `NotFound` where there is no such thing to stop."""
+        """Nothing in scope starts to leave from now on; raises `NotFound` where there is nothing to stop."""
         async with self._one_by_one:
             return await self._stop(command)
 
@@ -52,8 +52,7 @@ class Stopping:
         return f"{command.scope}:{command.ref}"
 
     async def _resume(self, command: Resume) -> str:
-        if not self.means.fence.stands(command.scope, command.ref):  # an older stop than the join has its own name
-            command = replace(command, ref=self._at_home(command))
+        command = replace(command, ref=self._at_home(command))
         alone, now = command.break_glass or "", self.means.clock.now()
         lifted = await self.means.journal.write(partial(
             standing.write_resume, scope=command.scope, ref=command.ref, person=command.person, at=now, alone=alone,

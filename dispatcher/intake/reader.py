@@ -12,9 +12,7 @@ from dispatcher.intake.foreign import translate
 from dispatcher.intake.signature import verify
 from dispatcher.model.errors import BadSignature, Unreadable
 from dispatcher.model.incident import IncidentEvent, canonical_digest, parse_event, read_json
-from dispatcher.model.source import REQUIRED, Signature, Source
-
-OPERATOR = "operator:"
+from dispatcher.model.source import OPERATOR, REQUIRED, Signature, Source, person_of
 
 
 def read(inbound: Inbound, sources: Mapping[str, Source | None], now: datetime) -> IncidentEvent:
@@ -26,8 +24,7 @@ def read(inbound: Inbound, sources: Mapping[str, Source | None], now: datetime) 
         raise Unreadable("a retained message never triggers anything")
     if not inbound.source:
         raise Unreadable("nobody: the topic's level for the source is empty", "source")
-    person = inbound.source.removeprefix(OPERATOR) if inbound.source.startswith(OPERATOR) else ""
-    if inbound.source.startswith(OPERATOR) != bool(inbound.person) or person != inbound.person:
+    if (person_of(inbound.source) or "") != inbound.person or inbound.source == OPERATOR:
         raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
     source = sources.get(inbound.source, Source())
     if source is None:

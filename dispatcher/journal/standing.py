@@ -17,6 +17,7 @@ from dispatcher.journal.log import add_fact, add_facts, upsert
 from dispatcher.journal.rows import delivery_of
 from dispatcher.model.command import Scope
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
+from dispatcher.model.errors import Conflict
 
 _CALLED_UNTIL = "called_until"
 GIVEN_FOR = timedelta(minutes=10)  # how long one person's consent waits for the second
@@ -47,7 +48,10 @@ def stops(connection: Connection) -> list[StopRow]:
 
 
 def write_stop(connection: Connection, stop: StopRow) -> bool:
-    """Begin a stop; False where it stands already."""
+    """Begin a stop; False where it stands already, `Conflict` where its incident has just become part of another."""
+    home = select(t.joins.c.into).where(t.joins.c.incident == stop.ref)
+    if stop.scope is Scope.INCIDENT and (into := connection.execute(home).scalar()):
+        raise Conflict(f"incident {stop.ref} is part of {into}: stop that one")
     values = {"scope": stop.scope, "ref": stop.ref, "person": stop.person, "reason": stop.reason, "at": stop.at}
     begun = connection.execute(upsert(connection, t.stops).on_conflict_do_nothing(), values).rowcount == 1
     if begun:
@@ -89,7 +93,13 @@ def joins(connection: Connection) -> dict[IncidentId, IncidentId]:
 
 
 def write_join(connection: Connection, incident: IncidentId, into: IncidentId, person: str, at: datetime) -> None:
-    """``incident`` and all that was joined into it belong to ``into`` from now on; nothing of it leaves any more."""
+    """``incident`` and all that was joined into it belong to ``into`` from now on; nothing of it leaves any more.
+
+    Raises `Conflict` where it is stopped: a stop must neither fall silent with it nor silence another incident.
+    """
+    s = t.stops.c
+    if connection.execute(select(s.ref).where(s.scope == Scope.INCIDENT, s.ref == incident)).first():
+        raise Conflict(f"incident {incident} is stopped: resume it, then join")
     connection.execute(update(t.joins).where(t.joins.c.into == incident).values(into=into))
     connection.execute(insert(t.joins), {"incident": incident, "into": into, "person": person, "at": at})
     connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(open=False, updated_at=at))

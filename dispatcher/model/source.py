@@ -18,6 +18,7 @@ from dispatcher.model.playbook import Misplaced, Span, Strict
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _FILTER = re.compile(r"[^#+\s]*(\+(/[^#+\s]*)*)*(#)?")
 _NESTED = re.compile(r"facts\.[a-z][a-z0-9_]{0,39}|area\.(regions|point|circle|geometry)")
+OPERATOR = "operator:"  # begins the name of a source that is a person
 REQUIRED = ("id", "incident", "kind", "status")
 
 
@@ -39,6 +40,11 @@ def _key(value: str) -> str:
 
 Pointer = Annotated[str, AfterValidator(_pointer)]
 PublicKey = Annotated[str, AfterValidator(_key)]
+
+
+def person_of(source: str) -> str | None:
+    """The person behind an event's source; a machine is nobody."""
+    return source.removeprefix(OPERATOR) or None if source.startswith(OPERATOR) else None
 
 
 class Rule(Strict):

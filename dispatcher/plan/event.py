@@ -16,6 +16,7 @@ from dispatcher.model.delivery import IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentEvent, IncidentHistory
 from dispatcher.model.playbook import Playbook
+from dispatcher.model.source import person_of
 from dispatcher.plan.compose import (
     Speech,
     Words,
@@ -29,7 +30,6 @@ from dispatcher.plan.compose import (
 )  # fmt: skip
 from dispatcher.plan.match import Verdict, match, speaking
 from dispatcher.plan.pages import Cause, Deed, Offer, Page
-from dispatcher.plan.policy import person_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

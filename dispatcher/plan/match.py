@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dispatcher.model.cap import Region, RegionId, Severity
 from dispatcher.model.incident import IncidentEvent
 from dispatcher.model.playbook import Playbook, PlaybookId
-from dispatcher.plan.policy import person_of
+from dispatcher.model.source import person_of
 
 
 @dataclass(frozen=True, slots=True)

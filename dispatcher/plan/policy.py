@@ -6,13 +6,6 @@ from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.playbook import Playbook, Release
 
-OPERATOR = "operator:"
-
-
-def person_of(source: str) -> str | None:
-    """The person behind an event's source; a machine is nobody."""
-    return source.removeprefix(OPERATOR) or None if source.startswith(OPERATOR) else None
-
 
 def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, override: Release | None = None) -> int:
     """How many named persons must release: an all-clear one fewer but never none, a false alarm one.

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from dispatcher.documents import Document, validated
 from dispatcher.model.errors import ConfigurationError, Problem
-from dispatcher.model.source import Source
-from dispatcher.plan.policy import person_of
+from dispatcher.model.source import Source, person_of
 
 
 @dataclass(slots=True)

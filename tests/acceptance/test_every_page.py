@@ -18,9 +18,9 @@ from unit.speaking import SMALL
 from dispatcher.app import build
 from dispatcher.intake.base import Inbound
 from dispatcher.intake.signature import new_key
+from dispatcher.model.source import person_of
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause
-from dispatcher.plan.policy import person_of
 from dispatcher.settings import load, shipped_playbooks
 from dispatcher.testing import FakeClock
 from dispatcher.wall.app import Wall, running_wall

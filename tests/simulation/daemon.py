@@ -29,10 +29,10 @@ from dispatcher.journal.writer import InlineExecutor
 from dispatcher.launch import Launch
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import JournalBusy
+from dispatcher.model.source import person_of
 from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
-from dispatcher.plan.policy import person_of
 from dispatcher.recovery import Recovery
 from dispatcher.setup import Setup
 from dispatcher.worker import Worker

@@ -32,9 +32,9 @@ from dispatcher.model.deployment import Deployment, Sender
 from dispatcher.model.errors import JournalBusy
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
+from dispatcher.model.source import person_of
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
-from dispatcher.plan.policy import person_of
 from dispatcher.recovery import Recovery
 from dispatcher.setup import Setup
 from dispatcher.testing import FakeChannel, FakeClock

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from unit.house import CHANNELS, LEER, Road, channel, deployment, playbook, road, speak
 
-from dispatcher.journal import queries, standing
+from dispatcher.journal import queries
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import AfterCorrection, Power
 from dispatcher.model.command import BreakGlass, Confirm, Join, Release, Renew, Resume, Retract, Scope, Stop
@@ -385,15 +385,3 @@ async def test_a_second_false_alarm_that_reaches_nobody_changes_nothing(tmp_path
         await found.pipeline.command(speak(key="k2"))
         await found.quiet()
         assert await found.edits() == edits
-
-
-async def test_a_stop_outlives_a_join_and_can_be_lifted(tmp_path: Path) -> None:
-    """An incident that was stopped before it was joined stays stopped under its own name, until that is lifted."""
-    async with road(tmp_path) as found:
-        for name in ("i1", "i2"):
-            await found.receive(id=name, incident=name)
-        await found.pipeline.command(Stop(person="anna", scope=Scope.INCIDENT, ref="i2", reason="wrong place"))
-        await found.pipeline.command(Join(person="anna", incident=IncidentId("i2"), into=IncidentId("i1"), key="k"))
-        lift = Resume(person="anna", scope=Scope.INCIDENT, ref="i2", break_glass=BreakGlass.SYSTEM_FAILURE)
-        assert await found.pipeline.command(lift) == "incident:i2"
-        assert await found.journal.read(standing.stops) == []

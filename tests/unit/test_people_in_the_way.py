@@ -27,6 +27,7 @@ from unit.house import (
 
 from dispatcher.documents import read_yaml
 from dispatcher.journal import queries, standing
+from dispatcher.journal.standing import StopRow
 from dispatcher.model.alert import Post, Purpose
 from dispatcher.model.channel import Audience, ChannelId, Power, TextLimit, Unit
 from dispatcher.model.command import BreakGlass, Join, Release, Renew, Resend, Resume, Retract, Scope, Speak, Stop
@@ -158,6 +159,49 @@ async def test_commands_follow_a_joined_incident_home(tmp_path: Path) -> None:
         await found.receive(id="3", incident="i2", msg_type="update")
         assert len(found.said("website")) == before
         assert [row.ref for row in await found.journal.read(standing.stops)] == ["i1"]
+
+
+async def test_a_stopped_incident_is_not_joined(tmp_path: Path) -> None:
+    """Its stop would be lost with it, so the join is refused, with what to do first; then both are one."""
+    async with road(tmp_path) as found:
+        await two_incidents(found)
+        await found.pipeline.command(replace(STOP, scope=Scope.INCIDENT, ref="i2"))
+        with pytest.raises(Conflict, match="i2 is stopped: resume it"):
+            await found.pipeline.command(join())
+        await found.pipeline.command(
+            Resume(person="anna", scope=Scope.INCIDENT, ref="i2", break_glass=BreakGlass.SYSTEM_FAILURE)
+        )
+        await found.pipeline.command(join())
+        await found.receive(id="3", incident="i2", msg_type="update")
+        await found.quiet()
+        assert found.said("website")[-1] == (Purpose.UPDATE, "i1")
+
+
+async def test_a_stop_that_comes_too_late_for_its_incident_says_so(tmp_path: Path) -> None:
+    """A stop that is written just after its incident was joined into another does not pretend to hold anything."""
+    async with road(tmp_path) as found:
+        await two_incidents(found)
+        await found.pipeline.command(join())
+        late = StopRow(Scope.INCIDENT, "i2", "anna", "wrong place", found.clock.now())
+        with pytest.raises(Conflict, match="part of i1: stop that one"):
+            await found.journal.write(partial(standing.write_stop, stop=late))
+
+
+async def test_an_end_whose_number_another_incident_took_ends_nothing(tmp_path: Path) -> None:
+    """Two events with one id at once: the one that is written second is a conflict, and its incident goes on everywhere."""
+    by_itself = deployment(playbook(severity="moderate", all_clear="automatic"))
+    async with road(tmp_path, by_itself) as found:
+        await found.receive()
+        await found.quiet()
+        found.journal.opened.clear()
+        first = asyncio.create_task(found.receive(id="9", incident="i2"))
+        await until(lambda: found.journal.waiting == 1)
+        second = asyncio.create_task(found.receive(id="9", msg_type="cancel"))
+        await until(lambda: found.journal.waiting == 2)
+        assert found.pipeline.decisions.means.fence._revisions
+        found.journal.open()
+        assert [(await first).state, (await second).state] == ["journaled", "conflict"]
+        assert not found.pipeline.decisions.means.fence._revisions
 
 
 async def test_what_was_taken_out_is_still_ended(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from house import playbook
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.playbook import Release
-from dispatcher.plan.policy import people_needed, person_of
+from dispatcher.model.source import person_of
+from dispatcher.plan.policy import people_needed
 
 # Persons needed, by the playbook's rule and by what is said.
 NEEDED = {
