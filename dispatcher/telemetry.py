@@ -46,6 +46,11 @@ def keep_secret(value: str) -> None:
         _secrets.add(value)
 
 
+def forget_secret(value: str) -> None:
+    """Let go of a secret that has ended: one that is renewed every hour would make every log line slower."""
+    _secrets.discard(value)
+
+
 def redact(text: str) -> str:
     """``text`` with every known secret masked."""
     for secret in _secrets:

@@ -14,6 +14,7 @@ from dispatcher.wall import page
 from dispatcher.wall.board import Board
 from dispatcher.wall.doubles.bluesky import Bluesky
 from dispatcher.wall.doubles.container import Instagram, Threads
+from dispatcher.wall.doubles.fcm import Fcm
 from dispatcher.wall.doubles.gotify import Gotify
 from dispatcher.wall.doubles.graph import Graph
 from dispatcher.wall.doubles.linkedin import LinkedIn
@@ -36,7 +37,7 @@ from dispatcher.wall.siren import siren
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X, WhatsAppCloud,
-    Matrix, Slack, Signal, Teams, Gotify,
+    Matrix, Slack, Signal, Teams, Gotify, Fcm,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

@@ -38,6 +38,7 @@ class Service(StrEnum):
     GOTIFY = "gotify"
     MQTT = "mqtt"
     WHATSAPP_CLOUD = "whatsapp_cloud"
+    FCM = "fcm"
 
 
 def now_ms() -> int:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from contract.kit import CANARY, KEYS, KEYS_VARIABLE, SECRET, SECRET_VARIABLE, TOKEN_VARIABLE
+from contract.kit import (
+    CANARY,
+    KEYS,
+    KEYS_VARIABLE,
+    SECRET,
+    SECRET_VARIABLE,
+    SERVICE_VARIABLE,
+    TOKEN_VARIABLE,
+    service_account,
+)
 
 _MARK = "contract"
 
@@ -13,6 +22,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, CANARY)
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
     monkeypatch.setenv(KEYS_VARIABLE, KEYS)
+    monkeypatch.setenv(SERVICE_VARIABLE, service_account()[1])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dispatcher.channels.base import Channel, Kind, load_kind
 from dispatcher.channels.http import Http
@@ -19,6 +24,7 @@ from dispatcher.model.delivery import AlertId, IncidentId, Reason, Result
 
 CANARY = "canary0sings0where0no0secret0may0be"
 TOKEN_VARIABLE, SECRET_VARIABLE, KEYS_VARIABLE = "CONTRACT_TOKEN", "CONTRACT_SECRET", "CONTRACT_KEYS"
+SERVICE_VARIABLE = "CONTRACT_SERVICE_ACCOUNT"
 KEYS = " ".join(f"{name}-{CANARY}" for name in ("key", "key-secret", "token", "token-secret"))
 SECRET = "whsec_" + base64.b64encode(CANARY.encode()).decode()
 TOKEN = {"token_env": TOKEN_VARIABLE}
@@ -43,6 +49,16 @@ class Kit:
     calls: bool = True  # whether there is a provider at all
     speaks: str = "http"  # which table of cases it meets
     deviations: Mapping[str, Class] = field(default_factory=dict)
+
+
+@functools.cache
+def service_account() -> tuple[rsa.RSAPrivateKey, str]:
+    """A key made for these tests, and the file that Google would give out with it."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    email = "dispatcher@leer-warnt.iam.gserviceaccount.example"
+    said = {"type": "service_account", "private_key_id": "k1", "private_key": pem, "client_email": email}
+    return key, json.dumps(said)
 
 
 def names_of(kind: str) -> list[str]:

@@ -245,7 +245,7 @@ async def test_webhook_receivers_can_check_what_they_get(verb: str, purpose: Pur
         ("telegram", "probe"), ("telegram", "edit"), ("telegram", "delete"),
         ("instagram", "find"), ("instagram", "probe"), ("instagram", "delete"),
         ("threads", "find"), ("threads", "probe"), ("threads", "delete"),
-        ("whatsapp_cloud", "probe"),
+        ("whatsapp_cloud", "probe"), ("fcm", "probe"),
         ("x", "find"), ("x", "probe"), ("x", "delete"),
         ("matrix", "find"), ("matrix", "probe"), ("matrix", "edit"), ("matrix", "delete"),
         ("signal", "probe"), ("signal", "edit"), ("signal", "delete"),

@@ -23,6 +23,7 @@ from contract.kit import (
     post,
 )  # fmt: skip
 from contract.kits.email import email
+from contract.kits.fcm import fcm
 from contract.kits.mqtt import mqtt
 from contract.kits.sms import VARIANTS, sms
 from contract.kits.whatsapp_cloud import cloud
@@ -70,6 +71,7 @@ AT_THE_WALL = {
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
     "whatsapp_cloud": lambda url: cloud(f"{url}/whatsapp-cloud"),
+    "fcm": lambda url: fcm(f"{url}/fcm", token_url=f"{url}/fcm/token"),
     "mqtt": lambda url: mqtt(f"//{urlsplit(broker_at(url)).netloc}", "mqtt"),
     **{f"sms/{via}": lambda url, via=via: sms(via, f"{url}/{via}") for via in VARIANTS},
 }

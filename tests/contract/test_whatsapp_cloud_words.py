@@ -89,7 +89,7 @@ async def test_a_success_says_what_kind_of_one(message: Any, result: Result, det
 async def test_the_text_travels_as_a_variable() -> None:
     """The approved template is named, its variables hold headline and text on one line, our key comes back in reports."""
     sent = post("Polizeieinsatz in Leer\n\nSchließen Sie Fenster.\n\nNotruf\t112\nStand 14:05 Uhr")
-    _, heard = await ask(says(200, KIT.good), post_=sent)
+    _, heard = await ask(says(200, KIT.good), post_=sent, end_template="entwarnung")
     assert heard.head().startswith(f"POST /v26.0/{OURS}/messages ")
     variables = ["Polizeieinsatz in Leer", "Schließen Sie Fenster. Notruf 112 · Stand 14:05 Uhr"]
     assert heard.body() == {
@@ -139,12 +139,12 @@ async def test_who_cannot_be_reached_keeps_nobody_else_from_it() -> None:
 
 async def test_one_persons_limit_is_nobody_elses() -> None:
     """Who has had too many messages waits, longer each time, and is sent it alone; the others are sent it at once."""
-    people = [NUMBER, *OTHERS]
+    people = [NUMBER, *(f"+4917{number:09}" for number in range(60))]
     codes = {NUMBER: PAIR}
     outcomes, heard = await ask(per_person(codes), 3, recipients=people)
     assert [outcome.result for outcome in outcomes] == [IN_DOUBT] * 3
     assert [outcome.retry_after for outcome in outcomes] == [timedelta(seconds=wait) for wait in (1, 4, 16)]
-    assert len(heard.requests) == 6 + 2
+    assert len(heard.requests) == 61 + 2
     assert "to be tried again" in outcomes[0].detail
 
 
