@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from house import channel
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.channels import fcm, mqtt, whatsapp_cloud
 from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import TextLimit, Unit
 
@@ -140,3 +143,33 @@ def test_escapes_and_bytes_count_beside_the_unit() -> None:
     assert limit.measure("x" * 300) == 300
     assert limit.measure(FAMILY * 166) == 299  # 18 bytes each: 2,988
     assert not limit.fits(FAMILY * 167)
+
+
+CREDENTIAL = {"token_env": "NOT_READ"}
+UNITS = {"url": "mqtt://localhost", "topic": "orders", "ack_topic": "acks"}
+PEOPLE = {
+    "phone_number_id": "10654035",
+    "template": "warnung",
+    "recipients": ["+4917012345678"],
+    "credential": CREDENTIAL,
+}
+APP = {"project": "leer-warnt", "topic": "leer", "credential": CREDENTIAL}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "text", "room"),
+    [
+        (mqtt, UNITS, "ä", 1_000),
+        (mqtt, {**UNITS, "max_characters": 160}, "ä", 160),
+        (whatsapp_cloud, PEOPLE, "ä", 800),
+        (whatsapp_cloud, {**PEOPLE, "max_characters": 600}, "🚨", 600),
+        (fcm, APP, "a", 1_400),
+        (fcm, APP, "ä", 700),
+        (fcm, APP, "🚨", 350),
+    ],
+)
+def test_settings_say_how_much_is_taken(kind: Any, settings: dict[str, Any], text: str, room: int) -> None:
+    """Displays and templates take so many signs as the settings say, an app's topic so many bytes, whatever the sign."""
+    limit = kind.traits(kind.Settings(**settings)).limit
+    assert limit.fits(text * room)
+    assert not limit.fits(text * (room + 1))
