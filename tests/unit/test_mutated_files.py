@@ -74,7 +74,7 @@ def mutated(text: str, rng: random.Random) -> str:
     return "".join(rows)
 
 
-@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.long)])
 async def test_check_and_the_daemon_agree(every: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`check` passes exactly what starts whole; the rest starts without what is broken or with the last good set, and pages."""
     (tmp_path / "playbooks").mkdir()
