@@ -11,22 +11,21 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import re
 import shutil
 import socket
-import statistics
 import sys
 import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from figures import publish, spread
 from recorder import Recorder
 
 TOP = Path(__file__).parents[1]
@@ -215,39 +214,15 @@ async def compare() -> list[dict[str, Any]]:
 
 def row(result: dict[str, Any]) -> str:
     """A line of the table: medians, with the least and the most in brackets."""
-
-    def spread(name: str, scale: float, digits: int) -> str:
-        values = [run[name] * scale for run in result["runs"]]
-        return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-    cells = [spread("first", 1e3, 1), spread("last", 1e3, 1), spread("cpu", 1, 2), spread("memory", 1e-6, 0)]
+    scales = {"first": (1e3, 1), "last": (1e3, 1), "cpu": (1, 2), "memory": (1e-6, 0)}
+    cells = [spread([run[name] for run in result["runs"]], *scale) for name, scale in scales.items()]
     return f"| {result['channels']:,} | {result['latency'] * 1e3:.0f} ms | {result['what']} | {' | '.join(cells)} |"
-
-
-def machine() -> str:
-    """What the figures were measured on."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    model = found[1] if found else platform.machine()
-    return f"{os.cpu_count()} cores ({model}), Python {platform.python_version()}, {RUNS} runs each"
-
-
-def lines(results: list[dict[str, Any]]) -> Iterator[str]:
-    """The table."""
-    yield f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine()}. Medians, with the least and the most in brackets.\n"
-    yield "| channels | provider answers after | what | first, ms | last, ms | CPU, s | memory, MB |"
-    yield "|---:|---:|---|---:|---:|---:|---:|"
-    yield from map(row, results)
 
 
 def main() -> None:
     results = asyncio.run(compare())
-    (TOP / "docs" / "performance.json").write_text(
-        json.dumps({"machine": machine(), "results": results}, indent=1) + "\n"
-    )
-    page = TOP / "docs" / "performance.md"
-    table = "\n".join(lines(results))
-    marked = re.compile(r"(<!-- figures -->\n).*?(\n<!-- end of figures -->)", re.DOTALL)
-    page.write_text(marked.sub(lambda found: found[1] + table + found[2], page.read_text()))
+    head = "| channels | provider answers after | what | first, ms | last, ms | CPU, s | memory, MB |"
+    publish("fan-out", results, [head, "|---:|---:|---|---:|---:|---:|---:|", *map(row, results)])
 
 
 if __name__ == "__main__":

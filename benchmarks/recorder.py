@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -32,8 +33,15 @@ class Recorder:
 
     async def reached(self, hosts: int, seconds: float) -> None:
         """Wait until ``hosts`` different hosts were asked; raises TimeoutError after ``seconds``."""
+        await self._until(lambda: len(self.arrivals) >= hosts, seconds)
+
+    async def heard(self, requests: int, seconds: float) -> None:
+        """Wait until so many requests have come; raises TimeoutError after ``seconds``."""
+        await self._until(lambda: sum(map(len, self.arrivals.values())) >= requests, seconds)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         async with asyncio.timeout(seconds):
-            while len(self.arrivals) < hosts:
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
