@@ -230,7 +230,7 @@ def ended_revisions(connection: Connection) -> dict[IncidentId, int]:
     statement = select(a.incident, func.max(a.revision)).where(
         a.purpose.in_([Purpose.ALL_CLEAR, Purpose.FALSE_ALARM]), a.state == "released"
     )
-    joined = select(i.id, i.revision).join(t.joins, t.joins.c.incident == i.id)
+    joined = select(i.id, i.revision).where(i.id.in_(select(t.joins.c.incident)))
     found = [*connection.execute(statement.group_by(a.incident)), *connection.execute(joined)]
     return {IncidentId(incident): revision for incident, revision in sorted(found, key=lambda row: row[1])}
 
@@ -279,7 +279,7 @@ def deliveries(
         if value is not None:
             statement = statement.where(column == value)
     if open_only:
-        statement = statement.where(d.state.not_in(list(ENDED)))
+        statement = statement.where(d.state.in_(set(_S) - ENDED))
     return [delivery_of(row) for row in connection.execute(statement)]
 
 

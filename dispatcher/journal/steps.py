@@ -109,9 +109,8 @@ def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) ->
 
 def _retract(connection: Connection, originals: Sequence[str], at: datetime) -> None:
     """Posts that were changed or deleted are retracted."""
-    d = t.deliveries.c
-    out = select(d.id).where(d.id.in_(originals), d.state.in_([*CARRIED, DeliveryState.IN_DOUBT]))
-    ids = connection.execute(out).scalars().all()
+    out = CARRIED | {DeliveryState.IN_DOUBT}
+    ids = [key for key, (state, _) in states_of(connection, originals).items() if state in out]
     set_state(connection, ids, DeliveryState.RETRACTED, at, reason=None, detail="corrected")
 
 

@@ -106,12 +106,13 @@ incidents = Table(
     Column("opened_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("incidents_by_playbook", "playbook", "updated_at"),
+    Index("incidents_by_change", "updated_at"),
 )  # fmt: skip
 
 alerts = Table(
     "alerts", metadata,
     Column("id", String, primary_key=True),
-    Column("incident", String, nullable=False, index=True),
+    Column("incident", String, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("purpose", String, nullable=False),
     Column("state", String, nullable=False),
@@ -121,7 +122,13 @@ alerts = Table(
     Column("rows_written", Boolean, nullable=False),
     Column("body", Text, nullable=False),
     Index("alerts_by_state", "state"),
+    Index("alerts_by_revision", "incident", "revision"),
+    Index("alerts_by_purpose", "purpose", "state", "incident", "revision"),
+    Index("alerts_by_time", "created_at"),
 )  # fmt: skip
+
+_unwritten = alerts.c.rows_written.is_(False)
+Index("alerts_unwritten", alerts.c.incident, sqlite_where=_unwritten, postgresql_where=_unwritten)
 
 releases = Table(
     "releases", metadata,

@@ -82,6 +82,25 @@ def test_deliveries_from_before_standbys_are_kept(engine: Engine) -> None:
     assert current(engine) == HEAD
 
 
+def test_a_journal_of_the_last_release_gets_its_indexes(engine: Engine) -> None:
+    """A journal from before the indexes over long histories opens with them, and without the one they replace."""
+    prepare(engine)
+    new = shape(engine)
+    with engine.begin() as connection:
+        for name in (
+            "incidents_by_change",
+            "alerts_by_revision",
+            "alerts_by_purpose",
+            "alerts_by_time",
+            "alerts_unwritten",
+        ):
+            connection.execute(text(f"DROP INDEX {name}"))
+        connection.execute(text("CREATE INDEX ix_alerts_incident ON alerts (incident)"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    prepare(engine)
+    assert (shape(engine), current(engine)) == (new, HEAD)
+
+
 def test_the_head_is_the_last_script() -> None:
     """The version that a new file is given is that of the newest script."""
     scripts = sorted(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
