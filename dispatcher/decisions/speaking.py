@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dispatcher.decisions.means import Means
-from dispatcher.journal import queries, standing, store
+from dispatcher.journal import queries, standing, store, superseding
 from dispatcher.journal.log import add_fact
 from dispatcher.journal.store import Stale
 from dispatcher.model.alert import Alert, Purpose
@@ -59,7 +59,7 @@ class Joining:
         """Write it down: what the incident still had to say stays unsaid."""
         own, into = self.own, self.command.into
         store.bump_incident(connection, own.id, own.revision, self.at)
-        store.take_out(connection, own.id, own.revision + 1, self.at, detail=f"joined into {into}")
+        superseding.take_out(connection, own.id, own.revision + 1, self.at, detail=f"joined into {into}")
         standing.write_join(connection, own.id, into, self.command.person, self.at)
 
 
@@ -257,7 +257,7 @@ class Speaking:
                 if order.joining:
                     order.joining.unit(connection)
                 store.bump_incident(connection, command.incident, history.revision, now, by=by, **_changes(said.alert))
-                store.take_out(connection, command.incident, said.alert.revision, now, channels=order.left)
+                superseding.take_out(connection, command.incident, said.alert.revision, now, channels=order.left)
                 if said.unreachable:
                     add_fact(connection, now, "alert.unreachable", said.alert.id, channels=sorted(said.unreachable))
                 for alert in boarding.alerts:

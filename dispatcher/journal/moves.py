@@ -26,19 +26,36 @@ _Waiting = Mapping[
 ]  # standbys: how those fare whom they stand by for
 
 
+_KEY = t.deliveries.c.id == bindparam("key")
+_DOUBT_BY_HAND = update(t.deliveries).where(_KEY, t.deliveries.c.state == _S.BY_HAND).values(doubtful=True)
+_MOVE = update(t.deliveries).where(_KEY).values(
+    state=bindparam("to_state"), updated_at=bindparam("at"), reason=bindparam("why"), detail=bindparam("words")
+)  # fmt: skip
+_CALL = update(t.deliveries).where(_KEY).values(
+    state=_S.QUEUED, released_at=bindparam("at"), due_at=bindparam("at"), updated_at=bindparam("at"),
+    detail=bindparam("note"),
+)  # fmt: skip
+_STATES = select(t.deliveries.c.id, t.deliveries.c.state, t.deliveries.c.attempts).where(
+    t.deliveries.c.id.in_(bindparam("ids", expanding=True))
+)
+_STANDING_BY = (
+    select(t.deliveries.c.id, t.deliveries.c.alert, t.deliveries.c.fallback_of)
+    .where(t.deliveries.c.state == _S.STANDBY)
+    .order_by(t.deliveries.c.id)
+)
+_STANDING_BY_IN = _STANDING_BY.where(t.deliveries.c.alert.in_(bindparam("alerts", expanding=True)))
+
+
 def set_state(
     connection: Connection, ids: Sequence[str], state: DeliveryState, at: datetime, *, reason: str | None, detail: str
 ) -> None:
     """Move deliveries to ``state``, with a fact for each; what stood by only for them is not needed any more."""
     if not ids:
         return
-    d, keys = t.deliveries.c, [{"key": key} for key in ids]
     if state is _S.SUPERSEDED:  # somebody may have posted it and not said so yet
-        by_hand = update(t.deliveries).where(d.id == bindparam("key"), d.state == _S.BY_HAND)
-        connection.execute(by_hand.values(doubtful=True), keys)
-    statement = update(t.deliveries).where(d.id == bindparam("key"))
-    statement = statement.values(state=state, updated_at=at, reason=reason, detail=detail)
-    connection.execute(statement, keys)
+        connection.execute(_DOUBT_BY_HAND, [{"key": key} for key in ids])
+    change = {"to_state": state, "at": at, "why": reason, "words": detail}
+    connection.execute(_MOVE, [{"key": key, **change} for key in ids])
     add_facts(connection, at, ((f"delivery.{state}", key, {"detail": detail}) for key in ids))
     _stand_down(connection, at, _standing_by(connection, {AlertId(key.partition(":")[0]) for key in ids}))
 
@@ -46,9 +63,8 @@ def set_state(
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[DeliveryState, int]]:
     """State and number of attempts of each delivery."""
     found: dict[str, tuple[DeliveryState, int]] = {}
-    d = t.deliveries.c
     for at in range(0, len(ids), _CHUNK):
-        rows = connection.execute(select(d.id, d.state, d.attempts).where(d.id.in_(ids[at : at + _CHUNK])))
+        rows = connection.execute(_STATES, {"ids": ids[at : at + _CHUNK]})
         found |= {row.id: (_S(row.state), row.attempts) for row in rows}
     return found
 
@@ -73,9 +89,7 @@ def _stand_in(connection: Connection, at: datetime, waiting: _Waiting) -> list[C
     if not notes:
         return []
     d = t.deliveries.c
-    statement = update(t.deliveries).where(d.id == bindparam("key"))
-    statement = statement.values(state=_S.QUEUED, released_at=at, due_at=at, updated_at=at, detail=bindparam("note"))
-    connection.execute(statement, [{"key": key, "note": note} for key, note in notes.items()])
+    connection.execute(_CALL, [{"key": key, "at": at, "note": note} for key, note in notes.items()])
     add_facts(connection, at, ((f"delivery.{_S.QUEUED}", key, {"note": note}) for key, note in notes.items()))
     found = connection.execute(select(t.deliveries).where(d.id.in_(notes)).order_by(d.id))
     return with_alerts(connection, [delivery_of(row) for row in found])
@@ -88,9 +102,8 @@ def _stand_down(connection: Connection, at: datetime, waiting: _Waiting) -> None
 
 
 def _standing_by(connection: Connection, alerts: Collection[AlertId] | None) -> _Waiting:
-    d = t.deliveries.c
-    statement = select(d.id, d.alert, d.fallback_of).where(d.state == _S.STANDBY).order_by(d.id)
-    rows = connection.execute(statement if alerts is None else statement.where(d.alert.in_(alerts))).all()
+    asked = (_STANDING_BY,) if alerts is None else (_STANDING_BY_IN, {"alerts": list(alerts)})
+    rows = connection.execute(*asked).all()
     states = states_of(connection, sorted({f"{row.alert}:{name}" for row in rows for name in row.fallback_of}))
     unwritten = (None, 0)
     return {row.id: {name: states.get(f"{row.alert}:{name}", unwritten)[0] for name in row.fallback_of} for row in rows}

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of, with_alerts
 from dispatcher.journal.standing import stops
-from dispatcher.journal.store import ENDS, PARTIAL
+from dispatcher.journal.store import ENDS
+from dispatcher.journal.superseding import PARTIAL
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelId
@@ -37,6 +38,45 @@ from dispatcher.model.playbook import PlaybookId
 _S = DeliveryState
 _MOST_NEIGHBOURS = 50
 LOOK_BACK = timedelta(hours=6)
+
+_d, _a, _i, _j, _r, _e = t.deliveries.c, t.alerts.c, t.incidents.c, t.joins.c, t.releases.c, t.events.c
+_OF = bindparam("incident", type_=String())
+_INCIDENT = select(t.incidents).where(_i.id == _OF)
+_ALERTS = select(_a.id).where(_a.incident == _OF)
+_LAST_WORD = (
+    select(_a.purpose)
+    .where(_a.incident == _OF, _a.state == "released", _a.purpose.not_in([PARTIAL, Purpose.RETRACTION]))
+    .order_by(_a.revision.desc())
+    .limit(1)
+)
+_GIVEN = _r.decision.in_(["release", "break_glass"])
+_READ = (
+    select(_r.alert)
+    .join(t.alerts, _a.id == _r.alert)
+    .where(_a.incident == _OF, _a.purpose == Purpose.ALERT, _GIVEN)
+    .limit(1)
+)
+_JOINED = select(_j.incident, _j.at).where(_j.into == _OF)
+_SAID = (
+    select(_d.incident, _d.channel, _d.state, _d.doubtful, _d.fallback_of, _a.purpose, _a.released_at)
+    .join(t.alerts, _a.id == _d.alert)
+    .where(_d.incident.in_(bindparam("incidents", expanding=True)), _d.verb == Verb.POST)
+    .order_by(_a.released_at, _d.revision)
+)
+_UNWRITTEN = (
+    select(_a.body)
+    .where(_a.incident.in_(bindparam("incidents", expanding=True)), _a.rows_written.is_(False))
+    .order_by(_a.released_at, _a.revision)
+)
+_NEIGHBOURS = (
+    select(_i.id, _i.playbook, _i.place, _i.regions, _i.updated_at)
+    .where(_i.open.is_(True), _i.playbook.is_not(None), _i.id != _OF, _i.updated_at > bindparam("since"))
+    .order_by(_i.updated_at.desc())
+    .limit(_MOST_NEIGHBOURS)
+)
+_SEEN = select(_e.number).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
+_PEOPLE = select(_r.person).where(_r.alert == bindparam("of"), _GIVEN)
+_FACTS = select(t.facts).where(t.facts.c.seq > bindparam("after")).order_by(t.facts.c.seq).limit(bindparam("most"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +103,12 @@ class AlertRecord:
 
 def history(connection: Connection, incident: IncidentId, now: datetime | None = None) -> IncidentHistory:
     """What is known of ``incident``, revision 0 where it was never heard of; ``now`` asks for its neighbours as well."""
-    row = connection.execute(select(t.incidents).where(t.incidents.c.id == incident)).first()
+    row = connection.execute(_INCIDENT, {"incident": incident}).first()
     beside = neighbours(connection, incident, now) if now else ()
     stopped = tuple(str(stop) for stop in stops(connection))
     if row is None:
         return IncidentHistory(id=incident, neighbours=beside, stops=stopped)
-    alerts = connection.execute(select(t.alerts.c.id).where(t.alerts.c.incident == incident)).scalars().all()
+    alerts = connection.execute(_ALERTS, {"incident": incident}).scalars().all()
     return IncidentHistory(
         id=incident, revision=row.revision, open=row.open, ended=_ended(connection, incident), kind=row.kind, place=row.place,
         playbook=PlaybookId(row.playbook) if row.playbook else None,
@@ -81,19 +121,13 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
 
 def _ended(connection: Connection, incident: IncidentId) -> bool:
     """Whether the latest released word on ``incident`` was an end."""
-    a = t.alerts.c
-    where = (a.incident == incident, a.state == "released")
-    whole = a.purpose.not_in([PARTIAL, Purpose.RETRACTION])
-    last = connection.execute(select(a.purpose).where(*where, whole).order_by(a.revision.desc()).limit(1)).scalar()
+    last = connection.execute(_LAST_WORD, {"incident": incident}).scalar()
     return last is not None and Purpose(last).ends
 
 
 def _read(connection: Connection, incident: IncidentId) -> bool:
     """Whether a person has triggered or released an alert of ``incident``."""
-    a, r = t.alerts.c, t.releases.c
-    given = select(r.alert).join(t.alerts, a.id == r.alert)
-    where = (a.incident == incident, a.purpose == Purpose.ALERT, r.decision.in_(["release", "break_glass"]))
-    return connection.execute(given.where(*where).limit(1)).first() is not None
+    return connection.execute(_READ, {"incident": incident}).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +146,9 @@ class _Word:
 
 def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneHistory]:
     """What each channel has carried, or may have carried, of ``incident`` and of what was joined into it."""
-    d, a, j = t.deliveries.c, t.alerts.c, t.joins.c
     said: dict[ChannelId, list[_Word]] = defaultdict(list)
-    joined = {row.incident: row.at for row in connection.execute(select(j.incident, j.at).where(j.into == incident))}
-    statement = select(d.incident, d.channel, d.state, d.doubtful, d.fallback_of, a.purpose, a.released_at)
-    statement = statement.join(t.alerts, a.id == d.alert).order_by(a.released_at, d.revision)
-    for row in connection.execute(statement.where(d.incident.in_([incident, *joined]), d.verb == Verb.POST)):
+    joined = {row.incident: row.at for row in connection.execute(_JOINED, {"incident": incident})}
+    for row in connection.execute(_SAID, {"incidents": [incident, *joined]}):
         state = _S(row.state)
         at_home = row.incident == incident and row.released_at is not None
         by_then = [one for one, at in joined.items() if at_home and at <= row.released_at]
@@ -143,19 +174,14 @@ def _lane(words: list[_Word]) -> LaneHistory:
 
 
 def _unwritten(connection: Connection, incidents: Sequence[IncidentId]) -> list[Alert]:
-    a = t.alerts.c
-    where = (a.incident.in_(incidents), a.rows_written.is_(False))
-    bodies = connection.execute(select(a.body).where(*where).order_by(a.released_at, a.revision)).scalars()
+    bodies = connection.execute(_UNWRITTEN, {"incidents": incidents}).scalars()
     found = (Alert.from_json(body) for body in bodies)
     return [alert for alert in found if alert.purpose is not Purpose.RETRACTION]
 
 
 def neighbours(connection: Connection, incident: IncidentId, now: datetime) -> tuple[Neighbour, ...]:
     """Other open incidents that something was heard of lately, newest first."""
-    i = t.incidents.c
-    where = (i.open.is_(True), i.playbook.is_not(None), i.id != incident, i.updated_at > now - LOOK_BACK)
-    columns = (i.id, i.playbook, i.place, i.regions, i.updated_at)
-    rows = connection.execute(select(*columns).where(*where).order_by(i.updated_at.desc()).limit(_MOST_NEIGHBOURS))
+    rows = connection.execute(_NEIGHBOURS, {"incident": incident, "since": now - LOOK_BACK})
     return tuple(
         Neighbour(IncidentId(r.id), PlaybookId(r.playbook), r.place, tuple(json.loads(r.regions)), r.updated_at)
         for r in rows
@@ -164,8 +190,7 @@ def neighbours(connection: Connection, incident: IncidentId, now: datetime) -> t
 
 def seen(connection: Connection, source: str, event: str) -> bool:
     """Whether this event is in the journal already."""
-    e = t.events.c
-    return connection.execute(select(e.number).where(e.source == source, e.id == event)).first() is not None
+    return connection.execute(_SEEN, {"of": source, "event": event}).first() is not None
 
 
 def before(connection: Connection, event: IncidentEvent, now: datetime) -> tuple[bool, IncidentHistory]:
@@ -194,9 +219,7 @@ def alert_records(
 
 
 def _record(connection: Connection, row: Row[Any]) -> AlertRecord:
-    r = t.releases.c
-    given = (r.alert == row.id, r.decision.in_(["release", "break_glass"]))
-    people = connection.execute(select(r.person).where(*given)).scalars()
+    people = connection.execute(_PEOPLE, {"of": row.id}).scalars()
     return AlertRecord(Alert.from_json(row.body), row.state, row.released_at, row.digest, tuple(people))
 
 
@@ -329,8 +352,7 @@ def letters(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]
 
 def facts_after(connection: Connection, seq: int, *, limit: int = 500) -> list[Fact]:
     """The log from the fact after ``seq`` on."""
-    f = t.facts
-    rows = connection.execute(select(f).where(f.c.seq > seq).order_by(f.c.seq).limit(limit))
+    rows = connection.execute(_FACTS, {"after": seq, "most": limit})
     return [Fact(row.seq, row.at, row.kind, row.ref, json.loads(row.body)) for row in rows]
 
 

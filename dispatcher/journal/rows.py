@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
-from dispatcher.journal.tables import alerts
+from dispatcher.journal.tables import alerts, deliveries
 from dispatcher.model.alert import Alert
 from dispatcher.model.delivery import Delivery, DeliveryState, Reason, Verb
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
+_VALUES = itemgetter(*(deliveries.c.keys().index(name) for name in _FIELDS))
+_BODIES = select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:
@@ -21,8 +24,8 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
 
 
 def delivery_of(row: Row[Any]) -> Delivery:
-    """The delivery in a row of the deliveries table."""
-    values = {name: getattr(row, name) for name in _FIELDS}
+    """The delivery in a whole row of the deliveries table."""
+    values = dict(zip(_FIELDS, _VALUES(row), strict=True))
     values["state"] = DeliveryState(values["state"])
     values["verb"] = Verb(values["verb"])
     values["reason"] = Reason(values["reason"]) if values["reason"] else None
@@ -31,6 +34,6 @@ def delivery_of(row: Row[Any]) -> Delivery:
 
 def with_alerts(connection: Connection, found: Sequence[Delivery]) -> list[tuple[Delivery, Alert]]:
     """Each delivery with the frozen alert that holds its text."""
-    wanted = select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_({delivery.alert for delivery in found}))
-    bodies = {row.id: Alert.from_json(row.body) for row in connection.execute(wanted)}
+    wanted = {"ids": list({delivery.alert for delivery in found})}
+    bodies = {row.id: Alert.from_json(row.body) for row in connection.execute(_BODIES, wanted)}
     return [(delivery, bodies[delivery.alert]) for delivery in found]

@@ -19,6 +19,7 @@ from dispatcher.model.command import Scope
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
 from dispatcher.model.errors import Conflict
 
+_STOPS = select(t.stops).order_by(t.stops.c.at)
 _CALLED_UNTIL = "called_until"
 GIVEN_FOR = timedelta(minutes=10)  # how long one person's consent waits for the second
 
@@ -42,8 +43,7 @@ class StopRow:
 
 def stops(connection: Connection) -> list[StopRow]:
     """Every stop that stands, oldest first."""
-    s = t.stops.c
-    rows = connection.execute(select(s.scope, s.ref, s.person, s.reason, s.at, s.resumed_by).order_by(s.at))
+    rows = connection.execute(_STOPS)
     return [StopRow(Scope(row.scope), row.ref, row.person, row.reason, row.at, row.resumed_by) for row in rows]
 
 

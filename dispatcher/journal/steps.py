@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, insert, or_, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
 from dispatcher.journal.moves import Called, set_state, settle_standbys, states_of
-from dispatcher.journal.rows import delivery_row
 from dispatcher.journal.store import attempt_row
 from dispatcher.model.delivery import (
     CARRIED,
@@ -26,6 +25,35 @@ from dispatcher.model.delivery import (
 )  # fmt: skip
 
 _CHUNK = 500
+_PLANNED = frozenset({
+    "id", "alert", "channel", "incident", "text", "rank", "revision", "verb", "target", "follows", "fallback_of",
+})  # fmt: skip
+_MOVING = tuple(column.name for column in t.deliveries.c if column.name not in _PLANNED | {"updated_at"})
+
+_KEY = t.deliveries.c.id == bindparam("key")
+_START = update(t.deliveries).where(_KEY).values(
+    state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=bindparam("at")
+)  # fmt: skip
+_ATTEMPT = insert(t.attempts)
+_STEP = update(t.deliveries).where(_KEY).values(
+    {name: bindparam(f"to_{name}") for name in _MOVING} | {"updated_at": bindparam("at")}
+)  # fmt: skip
+_END = (
+    update(t.attempts)
+    .where(t.attempts.c.delivery == bindparam("key"), t.attempts.c.number == bindparam("nth"))
+    .values({name: bindparam(f"to_{name}") for name in ("ended_at", "result", "reason", "detail")})
+)
+
+
+def _overtaken() -> Select[Any]:
+    d, later = t.deliveries.c, t.deliveries.alias("later").c
+    lane = and_(later.incident == d.incident, later.channel == d.channel, later.revision > d.revision)
+    sent = or_(later.state.in_(bindparam("states", expanding=True)), later.doubtful)
+    where = (d.id.in_(bindparam("ids", expanding=True)), d.verb == Verb.POST, lane, later.verb == Verb.POST, sent)
+    return select(d.id).where(*where).distinct().order_by(d.id)
+
+
+_OVERTAKEN = _overtaken()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +75,8 @@ def start_attempts(connection: Connection, starting: Sequence[Delivery], at: dat
     set_state(connection, late, DeliveryState.SUPERSEDED, at, reason=None, detail="a later text went out first")
     claimed = [d for d in queued if d.id not in late]
     if claimed:
-        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
-        statement = statement.values(state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=at)
-        connection.execute(statement, [{"key": d.id} for d in claimed])
-        connection.execute(insert(t.attempts), [attempt_row(d.id, d.attempts + 1, at) for d in claimed])
+        connection.execute(_START, [{"key": d.id, "at": at} for d in claimed])
+        connection.execute(_ATTEMPT, [attempt_row(d.id, d.attempts + 1, at) for d in claimed])
         add_facts(connection, at, ((f"delivery.{DeliveryState.SENDING}", d.id, {}) for d in claimed))
     return Claims(frozenset(d.id for d in claimed), frozenset(d.id for d in starting if d.id not in states))
 
@@ -59,13 +85,10 @@ def overtaken(
     connection: Connection, ids: Sequence[str], by: Collection[DeliveryState] = frozenset()
 ) -> list[DeliveryId]:
     """Those of ``ids`` that a later text of their lane went out before, or may have; ``by`` are more of its states."""
-    d, later = t.deliveries.c, t.deliveries.alias("later").c
-    lane = and_(later.incident == d.incident, later.channel == d.channel, later.revision > d.revision)
-    sent = or_(later.state.in_([*WENT_OUT, *MAYBE_OUT, *by]), later.doubtful)
     found: list[DeliveryId] = []
+    states = [*WENT_OUT, *MAYBE_OUT, *by]
     for at in range(0, len(ids), _CHUNK):
-        where = (d.id.in_(ids[at : at + _CHUNK]), d.verb == Verb.POST, lane, later.verb == Verb.POST, sent)
-        found += connection.execute(select(d.id).where(*where).distinct().order_by(d.id)).scalars()
+        found += connection.execute(_OVERTAKEN, {"ids": ids[at : at + _CHUNK], "states": states}).scalars()
     return found
 
 
@@ -95,16 +118,17 @@ def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) ->
     held = [s for s in steps if states.get(s.delivery.id) == (s.before, s.delivery.attempts)]
     called: list[Called] = []
     if held:
-        statement = update(t.deliveries).where(t.deliveries.c.id == bindparam("key"))
-        columns = [c for c in t.deliveries.c.keys() if c not in ("id", "updated_at")]  # noqa: SIM118 - a column set
-        statement = statement.values({c: bindparam(f"new_{c}") for c in columns} | {"updated_at": at})
-        rows = [{f"new_{k}": v for k, v in delivery_row(s.delivery).items() if k != "id"} for s in held]
-        connection.execute(statement, [{"key": s.delivery.id, **row} for s, row in zip(held, rows, strict=True)])
+        connection.execute(_STEP, [_moved(s.delivery, at) for s in held])
         _end_attempts(connection, [s.attempt for s in held if s.attempt])
         add_facts(connection, at, (fact for s in held for fact in _step_facts(s)))
         _retract(connection, [s.retracts for s in held if s.retracts], at)
         called = settle_standbys(connection, at, {s.delivery.alert for s in held})
     return Written(frozenset(s.delivery.id for s in held), tuple(called))
+
+
+def _moved(delivery: Delivery, at: datetime) -> dict[str, Any]:
+    """All that a step may change; what was planned stays as it is."""
+    return {"key": delivery.id, "at": at, **{f"to_{name}": getattr(delivery, name) for name in _MOVING}}
 
 
 def _retract(connection: Connection, originals: Sequence[str], at: datetime) -> None:
@@ -123,14 +147,8 @@ def _step_facts(step: Step) -> Iterable[tuple[str, str, dict[str, Any]]]:
 def _end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
     if not ended:
         return
-    a = t.attempts
-    statement = update(a).where(a.c.delivery == bindparam("key"), a.c.number == bindparam("nth"))
-    statement = statement.values(
-        ended_at=bindparam("to_ended"), result=bindparam("to_result"), reason=bindparam("to_reason"),
-        detail=bindparam("to_detail"),
-    )  # fmt: skip
-    connection.execute(statement, [
-        {"key": x.delivery, "nth": x.number, "to_ended": x.ended_at, "to_result": x.result, "to_reason": x.reason,
+    connection.execute(_END, [
+        {"key": x.delivery, "nth": x.number, "to_ended_at": x.ended_at, "to_result": x.result, "to_reason": x.reason,
          "to_detail": x.detail}
         for x in ended
     ])  # fmt: skip

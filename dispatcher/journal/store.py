@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispatcher.journal import tables as t
-from dispatcher.journal.log import add_fact, add_facts, upsert
+from dispatcher.journal.log import add_fact, add_facts, add_missing, upsert
 from dispatcher.journal.moves import set_state
 from dispatcher.journal.rows import delivery_row
+from dispatcher.journal.superseding import PARTIAL, supersede
 from dispatcher.model.alert import Alert, Planned, Purpose
-from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId, Verb
+from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId
 from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
 
-_CHUNK = 500
-PARTIAL = "partial_end"  # how the end of some channels stands in the table of alerts, beside the purposes
 ENDS = (Purpose.ALL_CLEAR, Purpose.FALSE_ALARM, PARTIAL)
+
+_e, _i = t.events.c, t.incidents.c
+_KNOWN = select(_e.digest, _e.number, _e.state).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
+_EVENT, _INCIDENT, _ALERT = insert(t.events), insert(t.incidents), insert(t.alerts)
+_REVISION = select(_i.revision).where(_i.id == bindparam("incident"))
+_OTHERS = select(_i.id).where(
+    _i.playbook == bindparam("book"), _i.updated_at > bindparam("since"), _i.open.is_(True),
+    _i.id.not_in(bindparam("known", expanding=True)),
+)  # fmt: skip
+_CHANGED = (
+    update(t.incidents)
+    .where(_i.id == bindparam("incident"))
+    .values({c.name: bindparam(f"to_{c.name}") for c in t.incidents.c if c.name not in ("id", "opened_at")})
+)
+_ROWS_WRITTEN = update(t.alerts).where(t.alerts.c.id == bindparam("alert")).values(rows_written=True)
 
 
 class Stale(DispatcherError):
@@ -91,9 +105,7 @@ def claim_realm(connection: Connection, realm: str) -> None:
 def record_event(connection: Connection, entry: Entry) -> Recorded:
     """Event, incident, alerts and plan rows in one step; a known event changes nothing. Raises `Stale`."""
     event = entry.event
-    e = t.events.c
-    where = (e.source == event.source, e.id == event.id)
-    known = connection.execute(select(e.digest, e.number, e.state).where(*where)).first()
+    known = connection.execute(_KNOWN, {"of": event.source, "event": event.id}).first()
     if known is not None and known.digest != event.digest:
         return _conflict(connection, entry)
     if known is not None:
@@ -102,7 +114,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         raise Stale(event.incident)
     number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
                       incident=event.incident, kind=event.kind, notes=entry.notes)  # fmt: skip
-    connection.execute(insert(t.events), {
+    connection.execute(_EVENT, {
         "source": event.source, "id": event.id, "incident": event.incident, "digest": event.digest,
         "state": entry.state, "number": number, "received_at": entry.received_at, "payload": entry.payload,
         "notes": json.dumps(entry.notes, ensure_ascii=False),
@@ -120,9 +132,8 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
 def _still_alone(connection: Connection, event: IncidentEvent, alone: Alone | None) -> bool:
     if alone is None:
         return True
-    i = t.incidents.c
-    where = (i.playbook == alone.playbook, i.updated_at > alone.since, i.open.is_(True))
-    return connection.execute(select(i.id).where(*where, i.id.not_in([event.incident, *alone.known]))).first() is None
+    known = {"book": alone.playbook, "since": alone.since, "known": [event.incident, *alone.known]}
+    return connection.execute(_OTHERS, known).first() is None
 
 
 def _conflict(connection: Connection, entry: Entry) -> Recorded:
@@ -166,7 +177,7 @@ def record_letter(connection: Connection, letter: Letter) -> Recorded:
 
 
 def _revision(connection: Connection, incident: IncidentId) -> int:
-    return connection.execute(select(t.incidents.c.revision).where(t.incidents.c.id == incident)).scalar() or 0
+    return connection.execute(_REVISION, {"incident": incident}).scalar() or 0
 
 
 def _write_incident(
@@ -178,9 +189,10 @@ def _write_incident(
         "facts": json.dumps(dict(row.facts), ensure_ascii=False), "updated_at": at,
     }  # fmt: skip
     if new:
-        connection.execute(insert(t.incidents), {"id": incident, "opened_at": at, **values})
+        connection.execute(_INCIDENT, {"id": incident, "opened_at": at, **values})
     else:
-        connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(**values))
+        changes = {f"to_{name}": value for name, value in values.items()}
+        connection.execute(_CHANGED, {"incident": incident, **changes})
     add_fact(connection, at, "incident.opened" if new else "incident.changed", incident,
              revision=revision, open=row.open, place=row.place)  # fmt: skip
 
@@ -207,25 +219,6 @@ def as_json(values: Iterable[str]) -> str:
     return json.dumps(list(values))
 
 
-def take_out(
-    connection: Connection, incident: IncidentId, revision: int, at: datetime, *,
-    channels: Collection[str] | None = None, detail: str = "the area leaves this channel behind",
-) -> None:  # fmt: skip
-    """Nothing of ``incident`` before ``revision`` leaves any more, on ``channels`` or, without them, anywhere."""
-    d, a = t.deliveries.c, t.alerts.c
-    earlier = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
-    where = [d.incident == incident, d.revision < revision, d.verb == Verb.POST, d.state.in_(earlier)]
-    if channels is not None:
-        where.append(d.channel.in_(channels))
-    ids = connection.execute(select(d.id).where(*where)).scalars().all()
-    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
-    if channels is None:
-        held = (a.incident == incident, a.state == "held")
-        gone = connection.execute(select(a.id).where(*held)).scalars().all()
-        connection.execute(update(t.alerts).where(*held).values(state="superseded"))
-        add_facts(connection, at, (("alert.superseded", key, {"incident": incident, "by": detail}) for key in gone))
-
-
 def narrow_incident(connection: Connection, incident: IncidentId, regions: Sequence[str]) -> None:
     """The incident goes on in ``regions`` only."""
     connection.execute(update(t.incidents).where(t.incidents.c.id == incident).values(regions=as_json(regions)))
@@ -240,7 +233,7 @@ def move_incident(connection: Connection, incident: IncidentId, place: str, regi
 def write_alert(connection: Connection, alert: Alert, *, released_at: datetime | None) -> None:
     """The alert with its plan row; its deliveries follow in batches or are rebuilt from it after a crash."""
     state = "released" if released_at else "held"
-    connection.execute(insert(t.alerts), {
+    connection.execute(_ALERT, {
         "id": alert.id, "incident": alert.incident, "revision": alert.revision,
         "purpose": PARTIAL if alert.partial else alert.purpose, "state": state, "digest": alert.digest, "created_at": alert.created_at, "released_at": released_at,
         "rows_written": False, "body": alert.to_json(),
@@ -262,69 +255,22 @@ def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:
     return True
 
 
-def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
-    """Take out of the queue what ``alert`` replaces: an end everything earlier, an update what its channels never tried."""
-    d = t.deliveries.c
-    where = [d.incident == alert.incident, d.alert != alert.id, d.verb == Verb.POST]
-    if alert.purpose is Purpose.RETRACTION:
-        return
-    if alert.purpose.ends and not alert.partial:
-        earlier = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
-        where.append(or_(d.state == DeliveryState.HELD, and_(d.revision < alert.revision, d.state.in_(earlier))))
-    else:
-        earlier = [*UNTRIED, *([DeliveryState.BY_HAND, DeliveryState.IN_DOUBT] if alert.partial else [])]
-        a = t.alerts.c  # the end for channels that this very word leaves behind waits for people of its own
-        its_own = select(a.id).where(
-            a.incident == alert.incident, a.purpose == PARTIAL, a.created_at == alert.created_at
-        )
-        where += [d.revision < alert.revision, d.state.in_(earlier), d.alert.not_in(its_own)]
-        where.append(d.channel.in_([p.channel for p in alert.plan]))
-    detail = f"by {alert.purpose} {alert.code}"
-    if alert.purpose.ends and not alert.partial:
-        prepared = (d.incident == alert.incident, d.state == DeliveryState.STANDBY)
-        standby = connection.execute(select(d.id).where(*prepared)).scalars().all()
-        set_state(connection, standby, DeliveryState.CANCELLED, at, reason="cancelled", detail=detail)
-    ids = connection.execute(select(d.id).where(*where)).scalars().all()
-    set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
-    _supersede_held(connection, alert, at)
-
-
-def _supersede_held(connection: Connection, alert: Alert, at: datetime) -> None:
-    """Nobody shall release what was replaced: all that waits before an end, else what has no delivery left to let out."""
-    a, d = t.alerts.c, t.deliveries.c
-    where = [a.incident == alert.incident, a.id != alert.id, a.state == "held"]
-    whole = alert.purpose.ends and not alert.partial
-    if not whole:
-        where.append(a.revision < alert.revision)
-        waiting = select(d.alert).where(d.incident == alert.incident, d.state == DeliveryState.HELD)
-        where.append(a.id.not_in(waiting))
-    found = connection.execute(select(a.id, a.body).where(*where)).all()
-    ids = [row.id for row in found if whole or _has_its_rows(connection, row.id, row.body)]
-    connection.execute(update(t.alerts).where(a.id.in_(ids)).values(state="superseded"))
-    add_facts(connection, at, (("alert.superseded", key, {"incident": alert.incident, "by": alert.id}) for key in ids))
-
-
-def _has_its_rows(connection: Connection, alert: str, body: str) -> bool:
-    count = select(func.count()).where(t.deliveries.c.alert == alert)
-    return connection.execute(count).scalar() == len(json.loads(body)["plan"])
-
-
 def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:
     """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan; it may be empty."""
     if not planned:
         return
     found = [alert.delivery(p, released_at) for p in planned]
     rows = [{**delivery_row(delivery), "updated_at": alert.created_at} for delivery in found]
-    connection.execute(upsert(connection, t.deliveries).on_conflict_do_nothing(), rows)
+    add_missing(connection, t.deliveries, rows)
     started = [attempt_row(d.id, 1, released_at) for d in found if d.state is DeliveryState.SENDING and released_at]
     if started:
-        connection.execute(upsert(connection, t.attempts).on_conflict_do_nothing(), started)
+        add_missing(connection, t.attempts, started)
     add_facts(connection, alert.created_at, ((f"delivery.{d.state}", d.id, {}) for d in found))
 
 
 def finish_rows(connection: Connection, alert: AlertId) -> None:
     """Note that all delivery rows of ``alert`` are written."""
-    connection.execute(update(t.alerts).where(t.alerts.c.id == alert).values(rows_written=True))
+    connection.execute(_ROWS_WRITTEN, {"alert": alert})
 
 
 def attempt_row(delivery: DeliveryId, number: int, at: datetime | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from dispatcher.journal import keeping, moves, queries, standing, steps, store
+from dispatcher.journal import keeping, moves, queries, standing, steps, store, superseding, tables
 from dispatcher.journal import log as facts
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
@@ -94,7 +94,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "start_attempts": [partial(steps.start_attempts, starting=[QUEUED.delivery(QUEUED.plan[0], NOW)], at=NOW)],
     "record_steps": [partial(steps.record_steps, steps=[STEP], at=NOW)],
     "write_release": [partial(store.write_release, alert=HELD.id, person="anna", decision="release", at=NOW)],
-    "supersede": [partial(store.supersede, alert=alert("website", name="a2", revision=2, purpose=Purpose.UPDATE), at=NOW)],
+    "supersede": [partial(superseding.supersede, alert=alert("website", name="a2", revision=2, purpose=Purpose.UPDATE), at=NOW)],
     "release_alert": [partial(store.release_alert, alert=HELD, at=NOW)],
     "end_held": [partial(store.end_held, alert=QUEUED, at=NOW, state="rejected", detail="rejected")],
     "bump_incident": [partial(store.bump_incident, incident=INCIDENT, expected=1, at=NOW, open=True)],
@@ -103,6 +103,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "close_incident": [partial(store.close_incident, incident=INCIDENT, at=NOW)],
     "add_fact": [lambda connection: store.add_fact(connection, NOW, "kind", "ref")],
     "add_facts": [lambda connection: store.add_facts(connection, NOW, [("kind", "ref", {})])],
+    "add_missing": [lambda connection: facts.add_missing(connection, tables.meta, [{"key": "k", "value": "v"}])],
     "settle_standbys": [partial(moves.settle_standbys, at=NOW)],
     "late_standbys": [partial(queries.late_standbys, now=NOW)],
     "states_of": [partial(moves.states_of, ids=[DELIVERY])],
@@ -114,7 +115,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "posts_of": [partial(queries.posts_of, incident=INCIDENT, alert=ALERT)],
     "partial_ends": [queries.partial_ends],
     "set_state": [partial(moves.set_state, ids=[DELIVERY], state=DeliveryState.QUEUED, at=NOW, reason=None, detail="")],
-    "take_out": [partial(store.take_out, incident=INCIDENT, revision=9, at=NOW, channels=scope) for scope in (["website"], None)],
+    "take_out": [partial(superseding.take_out, incident=INCIDENT, revision=9, at=NOW, channels=scope) for scope in (["website"], None)],
     "narrow_incident": [partial(store.narrow_incident, incident=INCIDENT, regions=["leer"])],
     "stops": [standing.stops],
     "write_stop": [partial(standing.write_stop, stop=STOP)],
@@ -169,9 +170,9 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(steps) | units(moves) | units(standing) | units(keeping) | units(queries) | units(
-        facts
-    ) == set(UNITS)
+    assert units(store) | units(superseding) | units(steps) | units(moves) | units(standing) | units(keeping) | units(
+        queries
+    ) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:

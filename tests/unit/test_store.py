@@ -184,14 +184,14 @@ def test_rows_twice_are_harmless(db: Connection) -> None:
 
 def test_a_delivery_comes_back_as_it_was_written(db: Connection) -> None:
     """Every field of a delivery survives the journal."""
-    written(db, alert(state=S.SENDING))
+    written(db, alert(state=S.SENDING, follows=True))
     changes = {
         "reason": Reason.TIMEOUT, "detail": "ü", "url": "https://a", "provider_id": "7", "doubtful": True,
-        "due_at": moment(1.5), "follows": True,
+        "due_at": moment(1.5),
     }  # fmt: skip
     moved(db, "website", S.QUEUED, **changes)
     found = queries.delivery(db, DeliveryId("a1:website"))
-    assert found == replace(delivery(S.QUEUED), **changes)
+    assert found == replace(delivery(S.QUEUED), follows=True, **changes)
     assert queries.delivery(db, DeliveryId("a1:nowhere")) is None
 
 
