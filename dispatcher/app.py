@@ -29,6 +29,7 @@ from dispatcher.journal import standing, store
 from dispatcher.journal.base import BUSY_PAUSE, SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.keeping import keep_configuration
+from dispatcher.last_word import last_word
 from dispatcher.launch import Launch
 from dispatcher.links import SignedLinks
 from dispatcher.model.errors import ConfigurationError, JournalBroken, JournalBusy, Problem
@@ -195,6 +196,7 @@ async def build(
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
         stack.push_async_callback(service.stop_tasks)
         service.spawn(journal.tend(), "disk")
+        service.spawn(journal.inspect(), "inspection")
         await pipeline.decisions.means.recall()
         called = await journal.write(standing.called_until)
         worker.enqueue(await recovery.run())
@@ -292,9 +294,12 @@ async def serve(loaded: Loaded, path: Path) -> int:
             supervisor.tell("STOPPING=1")
             log.info("stopping", broken=service.broken.is_set())
             if service.broken.is_set():
+                if service.journal.damage:
+                    page = Page(Cause.JOURNAL, (service.journal.damage,))
+                    await last_word(service.pipeline.setup, page, service.pipeline.clock.now())
                 os._exit(EXIT_BROKEN)  # what is on disk is unknown: nothing more is written, the next start replays
     except (JournalBroken, JournalBusy) as error:
-        log.critical("no_journal", error=str(error))
+        log.critical("no_journal", path=str(loaded.journal.path), error=str(error))
         return EXIT_BROKEN
     return 0
 

@@ -41,6 +41,8 @@ tokens = typer.Typer(help="Bearer tokens of people and sources.", no_args_is_hel
 app.add_typer(tokens, name="token")
 signing = typer.Typer(help="Keys and signatures of sources that sign.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(signing, name="sign")
+journals = typer.Typer(help="Copies of the journal.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(journals, name="journal")
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(command)
 
@@ -246,6 +248,30 @@ def _migrate(config: File = _DEFAULT) -> None:
     from dispatcher.cli.migrate import migrate
 
     migrate(config)
+
+
+@journals.command("backup")
+def _journal_backup(
+    file: Annotated[Path, typer.Argument(help="The copy; an older one of that name is replaced.")],
+    *,
+    config: Config = _DEFAULT,
+) -> None:
+    """Copy the journal while the daemon works. Fails, and keeps the older copy, where the journal is damaged."""
+    from dispatcher.cli.journal import save
+
+    save(config, file)
+
+
+@journals.command("restore")
+def _journal_restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A copy that `journal backup` made.")],
+    *,
+    config: Config = _DEFAULT,
+) -> None:
+    """Put a copy in the journal's place. The daemon must not be running; what lay there is kept beside it."""
+    from dispatcher.cli.journal import bring_back
+
+    bring_back(config, file)
 
 
 @tokens.command("create")

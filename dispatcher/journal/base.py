@@ -13,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, update
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.journal.disk import Disk
 from dispatcher.journal.guard import Guard
+from dispatcher.journal.inspection import Inspection
+from dispatcher.journal.tables import meta
 from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
-from dispatcher.model.errors import JournalBroken, JournalLocked
+from dispatcher.model.errors import JournalBroken, JournalBusy, JournalLocked
 from dispatcher.model.playbook import Strict
 from dispatcher.telemetry import logger
 
@@ -30,6 +32,7 @@ TEND_SECONDS = 1.0
 # Before it, two connections that write or checkpoint at once may damage the file (sqlite.org/wal.html#walresetbug). Ours is
 # the only one: the lock keeps other daemons out, and everything else opens the file with mode=ro.
 WAL_RESET_FIXED = (3, 51, 3)
+LOG_KEPT = 16 * 2**20  # bytes; a log that was longer once is cut when all of it is in the file
 STALL_SECONDS = 0.5  # a commit that takes longer waits for a disk that hangs
 
 
@@ -52,9 +55,10 @@ class Journal(Protocol):
 class SqliteJournal:
     """SQLite in WAL mode with synchronous=FULL: one writer, readers in ``mode=ro``."""
 
-    def __init__(self, writer: Executor, readers: Engine, disk: Disk, guard: Guard) -> None:
+    def __init__(self, writer: Executor, readers: Engine, disk: Disk, guard: Guard, inspection: Inspection) -> None:
         """Use `open_journal` to make one."""
         self._writer, self._readers, self._disk, self._guard = writer, readers, disk, guard
+        self._inspection = inspection
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
 
     def write(self, unit: Unit[T]) -> asyncio.Future[T]:
@@ -67,8 +71,13 @@ class SqliteJournal:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the room on its disk, in words; empty where nothing is."""
-        return self._disk.trouble
+        """What is wrong with its file or with the room on its disk, in words; empty where nothing is."""
+        return self._inspection.trouble or self._disk.trouble
+
+    @property
+    def damage(self) -> str:
+        """That its file is malformed, in words; empty where nobody knows of it."""
+        return self._inspection.trouble
 
     @property
     def hangs(self) -> str:
@@ -78,17 +87,26 @@ class SqliteJournal:
     @property
     def takes_in(self) -> bool:
         """Whether what is new can be written now."""
-        return not self._disk.full and not self.hangs
+        return not (self._disk.full or self.damage or self.hangs)
 
     def admit(self) -> None:
-        """Raise `JournalFull` where only what is under way may still be written."""
+        """Raise `JournalBusy` where only what is under way may still be written."""
+        self._inspection.admit()
         self._disk.admit()
+
+    async def inspect(self) -> None:
+        """Look every hour whether the file is whole, until cancelled; raises `JournalBroken` where it cannot be read."""
+        await self._inspection.run()
 
     async def tend(self) -> None:
         """Look after disk and files each second, until cancelled; raises `JournalBroken` where a file was taken away."""
         run = partial(asyncio.get_running_loop().run_in_executor, self._pool)
         while (gone := await run(self._guard.missing)) is None:
             await run(self._disk.keep_room)
+            await run(self._disk.measure)
+            if self._disk.crowded:
+                with suppress(JournalBusy):
+                    await self._writer.submit(_touch)
             await asyncio.sleep(TEND_SECONDS)
         self._writer.refuse(gone)
         with suppress(JournalBroken):  # what is being written now is the last
@@ -101,10 +119,13 @@ class SqliteJournal:
             with self._readers.connect() as connection:
                 return unit(connection)
         except DBAPIError as error:
-            raise translated(error) from error
+            found = translated(error)
+            self._inspection.note(found)
+            raise found from error
 
     def close(self) -> None:
         """Readers first, the writer last, so that its close checkpoints the log."""
+        self._inspection.close()
         self._pool.shutdown(wait=True)
         self._readers.dispose()
         self._guard.close()
@@ -123,6 +144,7 @@ def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
         if not readonly:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute(f"PRAGMA journal_size_limit={LOG_KEPT}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -151,6 +173,11 @@ def lock_file(path: Path) -> int:
     return handle
 
 
+def _touch(connection: Connection) -> None:
+    """Write something: only after a commit that did does SQLite try to copy its log."""
+    connection.execute(update(meta).values(value=meta.c.value))
+
+
 def _prepare(engine: Engine, path: Path) -> None:
     from dispatcher.journal.schema import prepare  # noqa: PLC0415 - alembic only where the schema is not current
 
@@ -166,24 +193,34 @@ async def open_journal(
     path: Path, *, inline: bool = False,
     on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
 ) -> AsyncIterator[SqliteJournal]:  # fmt: skip
-    """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread."""
+    """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread.
+
+    Raises `JournalLocked`, and `JournalDamaged`, `JournalBroken` or `JournalBusy` where its file cannot be used.
+    """
     old = sqlite3.sqlite_version_info < WAL_RESET_FIXED
     log.info("sqlite", version=sqlite3.sqlite_version, needs_single_writer=old)
     lock = lock_file(path)
-    engine, disk = sqlite_engine(path), Disk(path)
+    engine, disk, inspection = sqlite_engine(path), Disk(path), Inspection(path)
+
+    def broken(error: JournalBroken) -> None:
+        inspection.note(error)
+        on_broken(error)
+
     try:
+        inspection.begin()
         _prepare(engine, path)
         loop = asyncio.get_running_loop()
         writer: Executor = (
             InlineExecutor(engine, on_commit)
             if inline
-            else ThreadExecutor(engine, loop, on_commit, on_broken, disk.give_way)
+            else ThreadExecutor(engine, loop, on_commit, broken, disk.give_way)
         )
-        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk, Guard(path))
+        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk, Guard(path), inspection)
         try:
             yield journal
         finally:
             await loop.run_in_executor(None, journal.close)
     finally:
+        inspection.close()
         engine.dispose()
         os.close(lock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,9 @@ from dispatcher.telemetry import logger
 log = logger("journal")
 
 RESERVE = 16 * 2**20  # bytes; the results of some ten thousand deliveries
+# SQLite copies its log into the file from 4 MB on. One that grows to this cannot be copied, or has a reader that does not end.
+MOST_LOG = 256 * 2**20
+MUCH_LOG = MOST_LOG * 4 // 5
 
 
 class Disk:
@@ -21,14 +25,20 @@ class Disk:
 
     def __init__(self, path: Path) -> None:
         """``path`` is the journal's; nothing is reserved before `keep_room`."""
-        self._folder = path.parent
+        self._folder, self._log_file = path.parent, path.with_name(f"{path.name}-wal")
         self._reserve: IO[bytes] | None = None
         self._full = False
+        self._log = 0
 
     @property
     def full(self) -> bool:
         """Whether only what is under way may still be written."""
-        return self._full
+        return self._full or self._log >= MOST_LOG
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the journal's log has grown so far that it must be copied into the file."""
+        return self._log >= MUCH_LOG
 
     @property
     def trouble(self) -> str:
@@ -37,12 +47,20 @@ class Disk:
             return (
                 f"the disk of {self._folder} is full: new events are not taken in until {2 * RESERVE >> 20} MB are free"
             )
+        if self.crowded:
+            stands = "new events are not taken in" if self.full else f"at {MOST_LOG >> 20} MB no new event is taken in"
+            return f"the journal's log {self._log_file} grows and cannot be copied into its file: {stands}; make room"
         return "" if self._reserve else f"the disk of {self._folder} is nearly full: make room"
 
     def admit(self) -> None:
         """Raise `JournalFull` where nothing new may come in."""
-        if self._full:
-            raise JournalFull("the disk is full")
+        if self.full:
+            raise JournalFull("the disk is full" if self._full else "the journal's log is full")
+
+    def measure(self) -> None:
+        """See how long the log is."""
+        with suppress(FileNotFoundError):
+            self._log = self._log_file.stat().st_size
 
     def keep_room(self) -> None:
         """Set the reserve aside where as much again stays free; then a disk that was full has room."""

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from dispatcher.journal.writer import translated
 from dispatcher.model.errors import JournalBroken
 from dispatcher.telemetry import logger
 
@@ -16,10 +17,13 @@ class Guard:
     """Remembers the files as they were opened, and keeps a connection that still reads them when they have lost their names."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` is the journal's; the writer has opened it already and holds it longer."""
+        """``path`` is the journal's; the writer has opened it already and holds it longer. Raises `JournalError`."""
         self._path, self._wal = path, path.with_name(f"{path.name}-wal")
-        self._witness = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        self._witness.execute("SELECT count(*) FROM sqlite_schema").close()
+        try:
+            self._witness = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+            self._witness.execute("SELECT count(*) FROM sqlite_schema").close()
+        except sqlite3.Error as error:
+            raise translated(error) from error
         self._known = {name: _identity(name) for name in (self._path, self._wal)}
 
     def missing(self) -> JournalBroken | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
-from dispatcher.model.errors import JournalBroken, JournalBusy, JournalFull
+from dispatcher.model.errors import JournalBroken, JournalBusy, JournalDamaged, JournalFull
 from dispatcher.telemetry import COMMIT, logger
 
 T = TypeVar("T")
@@ -73,13 +74,15 @@ def _run(connection: Connection, job: _Job[Any]) -> None:
         savepoint.commit()
 
 
-def translated(error: DBAPIError) -> JournalBusy | JournalBroken:
+def translated(error: DBAPIError | sqlite3.Error) -> JournalBusy | JournalBroken:
     """Full or busy can pass by itself; after any other I/O error nobody knows what is on disk."""
-    text = str(error.orig)
+    text = str(error.orig if isinstance(error, DBAPIError) else error)
     if "full" in text:
         return JournalFull(text)
     if "locked" in text or "busy" in text:
         return JournalBusy(text)
+    if "malformed" in text or "not a database" in text:
+        return JournalDamaged(text)
     return JournalBroken(text)
 
 

@@ -17,6 +17,7 @@
         ├── JournalBusy         somebody else holds the file: do not acknowledge, try again
         │   └── JournalFull     the disk is full: the same, and nothing new comes in
         ├── JournalBroken       any other I/O error: exit 70, restart, replay
+        │   └── JournalDamaged  the file itself is malformed: a restart does not help, a backup does
         └── JournalLocked       a second daemon on the same file
 """
 
@@ -111,6 +112,10 @@ class JournalFull(JournalBusy):
 
 class JournalBroken(JournalError):
     """An I/O error on commit: what is on disk is unknown, so the process must end and replay."""
+
+
+class JournalDamaged(JournalBroken):
+    """The file is malformed: nothing is written on top of that, and only a backup helps."""
 
 
 class JournalLocked(JournalError):

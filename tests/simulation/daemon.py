@@ -24,6 +24,7 @@ from dispatcher.journal.base import BUSY_PAUSE, SqliteJournal, sqlite_engine
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.disk import Disk as Room
 from dispatcher.journal.guard import Guard
+from dispatcher.journal.inspection import Inspection
 from dispatcher.journal.schema import prepare
 from dispatcher.journal.writer import InlineExecutor
 from dispatcher.launch import Launch
@@ -82,7 +83,8 @@ class File:
         """The journal as `open_journal` makes it with ``inline``."""
         writing, reading = self._engines
         self._guards.append(Guard(self.path))
-        return SqliteJournal(InlineExecutor(writing, on_commit), reading, Room(self.path), self._guards[-1])
+        room, inspection = Room(self.path), Inspection(self.path)
+        return SqliteJournal(InlineExecutor(writing, on_commit), reading, room, self._guards[-1], inspection)
 
 
 def _do_not_wait(connection: sqlite3.Connection, _: object) -> None:
