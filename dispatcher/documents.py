@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
+import regex
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
@@ -42,6 +43,9 @@ _CONSTANTS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+# Controls, direction overrides, zero-width characters; but line ends, tabs, the joiners of emoji and of scripts that need
+# them, and the marks that writing from right to left cannot do without.
+_UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}--[\n\t\u061c\u200c-\u200f]]", regex.V1)
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
 
@@ -131,8 +135,10 @@ class _Reader:
             event.value.encode()
         except UnicodeEncodeError:
             raise self.refusal(event, path, "half of a surrogate pair is no character", "write it itself") from None
-        if "\0" in event.value:  # no path, address or text may hold one, and some that take them break on it
-            raise self.refusal(event, path, "a NUL is no character of a text", "take it out")
+        if found := _UNSEEN.search(event.value):
+            raise self.refusal(
+                event, path, f"U+{ord(found[0]):04X} cannot be seen, and may hide what is", "take it out"
+            )
         return event.value if event.style else _plain(event.value)
 
     def _sequence(self, path: Path) -> list[Any]:

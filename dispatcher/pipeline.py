@@ -63,7 +63,7 @@ from dispatcher.model.delivery import (
 )  # fmt: skip
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import BadSignature, Fenced, JournalError, Unreadable
-from dispatcher.model.incident import IncidentEvent, IncidentHistory
+from dispatcher.model.incident import IncidentEvent, IncidentHistory, visible
 from dispatcher.model.source import person_of
 from dispatcher.permits import Fence, Permits
 from dispatcher.plan.damping import Damper
@@ -249,7 +249,7 @@ class Pipeline:
         """A dead letter: kept as it came, acknowledged, and a person told at once."""
         cause = Cause.RETAINED if inbound.retained else _CAUSES.get(type(error), Cause.UNREADABLE)
         pages = self._pages(
-            (Page(cause, (str(error), f"from {inbound.source}")),),
+            (Page(cause, (str(error), f"from {visible(inbound.source)}")),),
             inbound.payload,
             _page_key(inbound),
             now,

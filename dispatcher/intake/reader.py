@@ -11,8 +11,10 @@ from dispatcher.intake.base import Inbound
 from dispatcher.intake.foreign import translate
 from dispatcher.intake.signature import verify
 from dispatcher.model.errors import BadSignature, Unreadable
-from dispatcher.model.incident import IncidentEvent, canonical_digest, parse_event, read_json
+from dispatcher.model.incident import IncidentEvent, canonical_digest, parse_event, read_json, visible
 from dispatcher.model.source import OPERATOR, REQUIRED, Signature, Source, person_of
+
+MAX_SOURCE = 100
 
 
 def read(inbound: Inbound, sources: Mapping[str, Source | None], now: datetime) -> IncidentEvent:
@@ -24,6 +26,8 @@ def read(inbound: Inbound, sources: Mapping[str, Source | None], now: datetime) 
         raise Unreadable("a retained message never triggers anything")
     if not inbound.source:
         raise Unreadable("nobody: the topic's level for the source is empty", "source")
+    if visible(inbound.source, MAX_SOURCE) != inbound.source:
+        raise Unreadable(f"a name of at most {MAX_SOURCE} characters that can all be seen", "source")
     if (person_of(inbound.source) or "") != inbound.person or inbound.source == OPERATOR:
         raise Unreadable("a machine cannot speak as a person: this name belongs to operators", "source")
     source = sources.get(inbound.source, Source())

@@ -121,6 +121,7 @@ class Alert:
     same_as: IncidentId | None = None  # the open incident that this one may be a second report of
     words: Mapping[str, str] = field(default_factory=dict)  # a person's own words, by language
     facts: Mapping[str, Any] = field(default_factory=dict)  # of a held one, to say it anew
+    unseen_place: bool = False  # a machine named the place and nobody has read it: no channel is told
 
     @property
     def rank(self) -> int:
@@ -211,5 +212,5 @@ def post_for(alert: Alert, delivery: Delivery, *, repeat: bool) -> Post:
     return Post(
         key=hashlib.sha256(key.encode()).hexdigest()[:32], code=alert.code, text=text, incident=alert.incident,
         alert=alert.id, channel=delivery.channel, purpose=alert.purpose, severity=alert.severity, realm=alert.realm,
-        created_at=alert.created_at, place=alert.place, regions=alert.regions, target=delivery.target,
+        created_at=alert.created_at, place="" if alert.unseen_place else alert.place, regions=alert.regions, target=delivery.target,
     )  # fmt: skip

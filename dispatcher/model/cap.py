@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
@@ -87,6 +87,21 @@ class Region:
     def covers(self, named: str) -> bool:
         """Whether ``named`` (an id, this AGS, or the longer AGS of a municipality inside) lies in this region."""
         return named == self.id or (bool(self.ags) and named.isdigit() and named.startswith(self.ags))
+
+
+def covering_regions(regions: Sequence[Region]) -> Callable[[str], set[RegionId]]:
+    """What finds every region that covers a named one by looking it up: an event may name a thousand."""
+    ids, keys = {region.id for region in regions}, dict[str, list[RegionId]]()
+    for region in regions:
+        keys.setdefault(region.ags, []).append(region.id)
+    lengths = {len(key) for key in keys if key}
+
+    def covering(named: str) -> set[RegionId]:
+        """Regions in which ``named`` lies."""
+        inside = [keys.get(named[:length], ()) for length in lengths] if named.isdigit() else []
+        return {RegionId(named) for _ in (1,) if named in ids}.union(*inside)
+
+    return covering
 
 
 @dataclass(frozen=True, slots=True)

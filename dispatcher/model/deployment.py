@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from dispatcher.model.cap import Area, Realm, Region, RegionId
+from dispatcher.model.cap import Area, Realm, Region, RegionId, covering_regions
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
 from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Playbook, PlaybookId, Release
@@ -73,9 +74,9 @@ class Deployment:
             return None
         if not area.regions:
             return (self.regions[0].id,) if len(self.regions) == 1 else None
-        if not all(any(region.covers(named) for region in self.regions) for named in area.regions):
-            return None
-        return tuple(r.id for r in self.regions if any(r.covers(named) for named in area.regions))
+        covering = covering_regions(self.regions)
+        found = [covering(named) for named in area.regions]
+        return self.resolve_ids(chain.from_iterable(found)) if all(found) else None
 
     def resolve_ids(self, ids: Iterable[str]) -> tuple[RegionId, ...]:
         """Those of ``ids`` that are configured regions, in configured order."""

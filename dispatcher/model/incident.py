@@ -10,10 +10,12 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
 
 import regex
@@ -31,6 +33,7 @@ MAX_TEXT = 2_000
 MAX_LIST = 50
 MAX_REGIONS = 1_000
 MAX_NUMBER = 10**18
+MAX_WARNINGS = 20
 
 KNOWN = frozenset({
     "v", "id", "source", "incident", "msg_type", "status", "kind", "sent", "place", "area", "severity", "urgency",
@@ -38,7 +41,10 @@ KNOWN = frozenset({
 })  # fmt: skip
 
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")  # controls, bidi marks, zero-width characters
-_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)  # strings, also open ones, are passed over
+# Everything but brackets: strings, also open ones, and what stands between.
+_NO_BRACKETS = re.compile(r'(?:"(?:[^"\\]++|\\.?)*+"?|[^"\[\]{}]++)++', re.DOTALL)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # only so can half of a surrogate pair be written in UTF-8
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -158,6 +164,11 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return text if len(text) <= limit else ""
 
 
+def visible(text: str, limit: int = 60) -> str:
+    """The beginning of ``text`` on one line, a mark in the place of everything that cannot be seen or is no character."""
+    return "".join(char if char.isprintable() else "�" for char in text[:limit])
+
+
 def read_json(payload: bytes) -> dict[str, Any]:
     """One JSON object of at most 256 KiB and 32 levels with one meaning only; raises `Unreadable`."""
     if len(payload) > MAX_BYTES:
@@ -176,7 +187,8 @@ def read_json(payload: bytes) -> dict[str, Any]:
         raise Unreadable(f"not JSON: {error}") from None
     if not isinstance(data, dict):
         raise Unreadable("not a JSON object")
-    _no_surrogates(data)
+    if _HALF.search(text):
+        _no_surrogates(data)
     return data
 
 
@@ -198,7 +210,7 @@ def parse_event(payload: bytes, *, source: str, received_at: datetime) -> Incide
     if not place and not area:
         raise Unreadable("neither place nor area: where is it?", "place")
     unknown = {key: value for key, value in data.items() if key not in KNOWN}
-    fields.warnings += [f"{key}: unknown field, kept" for key in unknown]
+    fields.warn_of([*unknown], "unknown field, kept")
     return IncidentEvent(
         id=fields.required_text("id"), source=source, incident=IncidentId(fields.required_text("incident")),
         msg_type=fields.choice("msg_type", MsgType) or MsgType.ALERT, status=_status(fields),
@@ -297,8 +309,14 @@ class _Fields:
             self.warnings.append("facts: no object, left out")
             return {}
         kept = {key: fact for key, fact in value.items() if _is_fact(fact)}
-        self.warnings += [f"facts.{key}: too long or nested, left out" for key in value if key not in kept]
+        self.warn_of([f"facts.{key}" for key in value if key not in kept], "too long or nested, left out")
         return kept
+
+    def warn_of(self, names: Sequence[str], said: str) -> None:
+        """A warning for each of ``names``; of many, only for the first."""
+        self.warnings += [f"{visible(name)}: {said}" for name in names[:MAX_WARNINGS]]
+        if more := len(names[MAX_WARNINGS:]):
+            self.warnings.append(f"and {more} more: {said}")
 
 
 def _status(fields: _Fields) -> Status:
@@ -323,19 +341,22 @@ def _area(fields: _Fields) -> Area:
 
 def _is_fact(value: Any) -> bool:
     if isinstance(value, list):
-        return len(value) <= MAX_LIST and all(_is_fact(item) and not isinstance(item, list) for item in value)
+        return len(value) <= MAX_LIST and all(map(_is_single, value))
+    return _is_single(value)
+
+
+def _is_single(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
-    return isinstance(value, bool | int | float) and abs(value) < MAX_NUMBER
+    return isinstance(value, (bool, int, float)) and abs(value) < MAX_NUMBER
 
 
 def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in data:
-            raise Unreadable("the key stands twice", name[:60])
-        data[name] = value
-    return data
+    data = dict(pairs)
+    if len(data) == len(pairs):
+        return data
+    [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+    raise Unreadable("the key stands twice", visible(twice))
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -356,14 +377,7 @@ def _no_surrogates(data: dict[str, Any]) -> None:
 
 def _deepest(text: str) -> int:
     """Greatest nesting of brackets outside strings, found without recursion."""
-    depth = deepest = 0
-    for found in _BRACKETS.finditer(text):
-        if found[0] in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found[0] in "]}":
-            depth -= 1
-    return deepest
+    return max(accumulate(map(_STEPS.__getitem__, _NO_BRACKETS.sub("", text))), default=0)
 
 
 def _short(value: Any) -> str:

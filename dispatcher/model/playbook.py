@@ -202,7 +202,7 @@ class Playbook(Strict):
     next_update: Span = timedelta(minutes=30)
     facts: Mapping[FactName, FactSpec] = Field(default_factory=dict)
     channels: ChannelRule = ChannelRule()
-    languages: tuple[Language, ...] = Field(default=("de", "en"), min_length=1)
+    languages: tuple[Language, ...] = Field(default=("de", "en"), min_length=1, max_length=8)
     public_place: bool = Field(
         default=False, description="with release automatic: the source's place goes out unread; else the regions' names"
     )

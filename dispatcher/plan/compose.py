@@ -18,6 +18,7 @@ from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import MAX_PLACE, IncidentHistory
 from dispatcher.model.playbook import ChannelRule, Playbook, PlaybookId
+from dispatcher.plan.facts import holds_link
 from dispatcher.plan.pages import Cause, Deed, Offer, Page, short_code
 from dispatcher.plan.policy import people_needed
 from dispatcher.plan.render import Occasion, render_texts, voice_of
@@ -125,7 +126,8 @@ def compose(
     code = short_code(name)
     voices = {profile.id: voice_of(profile, speech.playbook) for profile in spoken}
     unread = _unread(speech, requested_by)
-    rendered = render_texts(_occasion(speech, deployment, now, code, unread=unread), set(voices.values()))
+    occasion = _occasion(speech, deployment, now, code, unread=unread)
+    rendered = render_texts(occasion, set(voices.values()))
     held = speech.hold or people > (1 if requested_by else 0)
     state = DeliveryState.HELD if held else DeliveryState.QUEUED
     keys = {voice: texts.key for voice, texts in rendered.texts.items()}
@@ -137,7 +139,7 @@ def compose(
         revision=history.revision + (2 if speech.partial else 1), people=people, deliver_within=_within(speech),
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
-        facts=speech.facts if held else {},
+        facts=speech.facts if held else {}, unseen_place=occasion.unseen_place,
     ), rendered.notes, rendered.withheld)  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def _occasion(speech: Speech, deployment: Deployment, now: datetime, code: str, 
         region_names=deployment.region_names(speech.regions), facts=speech.facts,
         now=now.astimezone(deployment.timezone), sender=deployment.sender, realm=deployment.realm, code=code,
         public_only=unread, words=speech.words,
-        unseen_place=speech.unseen_place or (unread and not speech.playbook.public_place),
+        unseen_place=speech.unseen_place or (unread and (not speech.playbook.public_place or holds_link(speech.place))),
     )  # fmt: skip
 
 

@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import regex
+
 from dispatcher.model.incident import clean
 from dispatcher.model.playbook import FactSpec
 
+_LINK = regex.compile(
+    r"://|\bwww\.|\w[.．。｡](?:\p{L}{2}|app|biz|com|dev|edu|gov|info|net|online|org|page|shop|site|top|xn--\w+|xyz)(?!\w)",
+    regex.IGNORECASE,
+)
 _TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -26,14 +32,25 @@ def disclosed(
     for name, spec in specs.items():
         if name not in facts:
             notes += [f"{name}: required, but not given"] if spec.required else []
-        elif public_only and not spec.public:
-            notes.append(f"{name}: left out, as it is not public and no person has read it")
+        elif public_only and unread(spec, facts[name]):
+            what = "holds a link" if spec.public else "is not public"
+            notes.append(f"{name}: left out, as it {what} and no person has read it")
         else:
             try:
                 texts[name] = written(spec, facts[name], now)
             except ValueError as error:
                 notes.append(f"{name}: left out, {error}")
     return texts, tuple(notes)
+
+
+def unread(spec: FactSpec, value: Any) -> bool:
+    """Whether ``value`` may go out only once a person has read it."""
+    return not spec.public or holds_link(value)
+
+
+def holds_link(value: Any) -> bool:
+    """Whether phones would make something in ``value`` a link, also where letters only look like those of a known address."""
+    return isinstance(value, str) and _LINK.search(value) is not None
 
 
 def written(spec: FactSpec, value: Any, now: datetime) -> str:

@@ -159,13 +159,14 @@ def compose_page(
     name = AlertId("p" + hashlib.sha256(f"{key}\0{page.cause}".encode()).hexdigest()[:19])
     code = short_code(name)
     texts, plan = {}, []
+    text = raw.decode(errors="replace")
     for profile in profiles:
         person = deployment.roster.person_of_channel(profile.id) or ""
         offered = [f"{o.deed.label}: {links.link(o, person, now)}" for o in page.offers] if links else []
         voice = voice_of(profile, None)
         try:
             said = render_page(
-                page.cause.headline, [*page.lines, *offered], raw.decode(errors="replace"), {voice},
+                page.cause.headline, [*page.lines, *offered], text, {voice},
                 realm=deployment.realm, code=code,
             )[voice]  # fmt: skip
         except NothingFits:  # `check` tells of such a channel; the others are called all the same

@@ -18,7 +18,7 @@ from dispatcher.model.channel import TextLimit
 from dispatcher.model.errors import Invalid
 from dispatcher.model.incident import clean
 from dispatcher.model.playbook import MAX_WORDS
-from dispatcher.plan.facts import disclosed
+from dispatcher.plan.facts import disclosed, unread
 from dispatcher.plan.occasion import PROVIDED, Occasion, Voice, values, voice_of
 from dispatcher.plan.phrases import BLOCK, DENIALS, EXERCISE, phrases
 from dispatcher.plan.templates import TemplateFailed, TemplateRefused, compile_template
@@ -26,6 +26,8 @@ from dispatcher.plan.templates import TemplateFailed, TemplateRefused, compile_t
 __all__ = [
     "Block", "NothingFits", "Occasion", "Rendered", "Voice", "render_page", "render_texts", "shortest", "voice_of",
 ]  # fmt: skip
+
+MAX_RAW = 4_000  # characters of a raw text on a page: the console shows the whole
 
 Form = Literal["long", "short"]
 
@@ -93,9 +95,10 @@ def render_page(
 
     Raises `NothingFits` for a voice that has no room for more than marks and code.
     """
-    visible = "".join(char if char.isprintable() or char == "\n" else "�" for char in raw)
-    said = "\n".join([headline, *lines]) + (f"\n\n{visible}" if visible else "")
-    return {voice: _page(headline, said, voice, realm, code) for voice in dict.fromkeys(voices)}
+    said = "\n".join([headline, *lines]) + (f"\n\n{raw[:MAX_RAW]}" if raw else "")
+    said = "".join(char if char.isprintable() or char == "\n" else "�" for char in said)
+    left = len(raw[MAX_RAW:])
+    return {voice: _page(headline, said, voice, realm, code, left=left) for voice in dict.fromkeys(voices)}
 
 
 class _Speaker:
@@ -107,7 +110,7 @@ class _Speaker:
         self.facts, notes = disclosed(self.specs, occasion.facts, public_only=occasion.public_only, now=occasion.now)
         self.notes = dict.fromkeys(notes)
         self.degraded = False
-        kept = [name for name, spec in self.specs.items() if name in occasion.facts and not spec.public]
+        kept = [n for n, spec in self.specs.items() if n in occasion.facts and unread(spec, occasion.facts[n])]
         unseen = occasion.unseen_place and bool(occasion.place)
         self.withheld = unseen or (occasion.public_only and bool(kept))
         if unseen:
@@ -226,26 +229,29 @@ def _forms(languages: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Form]]
     return ((some, form) for some in _fewer(languages) for form in both)
 
 
-def _page(headline: str, said: str, voice: Voice, realm: Realm, code: str) -> TextSet:
+def _page(headline: str, said: str, voice: Voice, realm: Realm, code: str, *, left: int) -> TextSet:
     def text(*, repeated: bool) -> Text:
         """The page, whole or with its raw text shortened to what fits."""
         marks = _marks(realm, voice.languages, repeated=repeated)
         missing = phrases(voice.languages[0]).missing
-        body = _shortened(said, missing, voice.limit, lambda said: _dressed(said, code, realm, marks))
+        body = _shortened(said, missing, voice.limit, lambda said: _dressed(said, code, realm, marks), left)
         return Text(": ".join([*marks, headline]), body, voice.languages)
 
     page = text(repeated=False)
     return TextSet(page, page, text(repeated=True))
 
 
-def _shortened(text: str, missing: str, limit: TextLimit, dressed: Callable[[str], str]) -> str:
-    """``text``, dressed; or as much of its beginning as fits, with the number of characters that are ``missing``."""
-    if limit.fits(whole := dressed(text)):
+def _shortened(text: str, missing: str, limit: TextLimit, dressed: Callable[[str], str], left: int) -> str:
+    """``text``, dressed; or as much of its beginning as fits, with the number of characters that are ``missing``.
+
+    ``left`` characters more are missing from the start.
+    """
+    if limit.fits(whole := dressed(f"{text} {missing.format(count=left)}" if left else text)):
         return whole
     fitting, kept, over = "", -1, len(text)
     while over - kept > 1:
         middle = (kept + over) // 2
-        tried = dressed(f"{text[:middle].rstrip()} {missing.format(count=len(text) - middle)}".strip())
+        tried = dressed(f"{text[:middle].rstrip()} {missing.format(count=len(text) - middle + left)}".strip())
         fitting, kept, over = (tried, middle, over) if limit.fits(tried) else (fitting, kept, middle)
     if not fitting:
         raise NothingFits(f"{limit.size} {limit.unit} hold no page at all")

@@ -36,7 +36,7 @@ def _retraction(correction: Alert, posts: Posts, profiles: Mapping[ChannelId, Ch
     return Alert(
         id=AlertId(f"r{name}"), incident=correction.incident, playbook=correction.playbook, purpose=Purpose.RETRACTION,
         status=correction.status, realm=correction.realm, severity=correction.severity, created_at=now,
-        code=earlier.code, place=earlier.place, regions=earlier.regions, texts=texts,
+        code=earlier.code, place=earlier.place, unseen_place=earlier.unseen_place, regions=earlier.regions, texts=texts,
         plan=tuple(plan), revision=correction.revision + 1, people=0, deliver_within=timedelta(hours=24),
         reason=f"corrected by {correction.code}", requested_by=correction.requested_by, about=earlier.id,
     )  # fmt: skip

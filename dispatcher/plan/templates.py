@@ -1,8 +1,8 @@
 """Templates that cannot run away: a small part of Jinja2, bounded by what it lacks.
 
 Only what stands on the lists below is compiled. There are no calls, no attributes, no arithmetic, no assignments and no
-loop inside a loop; what is left does an amount of work that the length of the template and of its data limits. So
-rendering needs no process of its own and no deadline.
+loop inside a loop. What is left does an amount of work that can be told from the template alone, as data is bounded too:
+one that could handle more than `MAX_WORK` characters is refused. So rendering needs no process of its own and no deadline.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ import regex
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MAX_OUTPUT = 64 * 1024
+MAX_OUTPUT = 16 * 1024
 MAX_DEPTH = 24
 MAX_SEPARATOR = 20
+MAX_WORK = 500_000  # characters that one rendering may handle, every step of every round counted at its longest
+MAX_VALUE = 2_000  # characters of the longest value that `plan.occasion.values` gives a name
+MAX_ROUNDS = 50  # of a loop: no list is longer
+STEP = 20  # what a step costs beside its characters, in characters
+
+LISTS = frozenset({"region_names"})
 
 FILTERS = frozenset({"capitalize", "default", "join", "lower", "title", "trim", "upper"})
 TESTS = frozenset({"defined", "number", "string"})
@@ -112,13 +118,30 @@ def _check(tree: nodes.Template, allowed_names: frozenset[str]) -> None:
             _check_loop(node, above)
         if isinstance(node, nodes.Filter | nodes.Test):
             _check_step(node)
+    if (work := sum(_size(node) * _rounds(above) for node, above in _walk(tree))) > MAX_WORK:
+        raise TemplateRefused(f"too much work: up to {work} characters in all, at most {MAX_WORK}", 1)
+
+
+def _rounds(above: tuple[nodes.Node, ...]) -> int:
+    return MAX_ROUNDS if any(isinstance(node, nodes.For) for node in above) else 1
+
+
+def _size(node: nodes.Node) -> int:
+    """How many characters ``node`` can handle at most, in one round; what only holds others costs a step."""
+    if isinstance(node, nodes.TemplateData | nodes.Const):
+        return STEP + len(str(node.as_const()))
+    if isinstance(node, nodes.Name):
+        return STEP + MAX_VALUE
+    if isinstance(node, nodes.Filter) and node.name == "join":
+        return STEP + MAX_VALUE * (1 + MAX_SEPARATOR)
+    return STEP + sum(map(_size, node.iter_child_nodes())) if isinstance(node, nodes.Expr | nodes.Operand) else STEP
 
 
 def _check_loop(loop: nodes.For, above: tuple[nodes.Node, ...]) -> None:
     if any(isinstance(node, nodes.For) for node in above):
         raise TemplateRefused("a loop inside a loop is not allowed", loop.lineno)
-    if not isinstance(loop.iter, nodes.Name) or loop.recursive:
-        raise TemplateRefused("a loop runs over a name and nothing else", loop.lineno)
+    if not isinstance(loop.iter, nodes.Name) or loop.iter.name not in LISTS or loop.recursive:
+        raise TemplateRefused(f"a loop runs over {', '.join(LISTS)} and nothing else", loop.lineno)
 
 
 def _check_step(step: nodes.Filter | nodes.Test) -> None:
