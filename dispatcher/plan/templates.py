@@ -118,12 +118,14 @@ def _check(tree: nodes.Template, allowed_names: frozenset[str]) -> None:
             _check_loop(node, above)
         if isinstance(node, nodes.Filter | nodes.Test):
             _check_step(node)
-    if (work := sum(_size(node) * _rounds(above) for node, above in _walk(tree))) > MAX_WORK:
+    if (work := sum(_work(node, above) for node, above in _walk(tree))) > MAX_WORK:
         raise TemplateRefused(f"too much work: up to {work} characters in all, at most {MAX_WORK}", 1)
 
 
-def _rounds(above: tuple[nodes.Node, ...]) -> int:
-    return MAX_ROUNDS if any(isinstance(node, nodes.For) for node in above) else 1
+def _work(node: nodes.Node, above: tuple[nodes.Node, ...]) -> int:
+    """What ``node`` costs in all its rounds; a name that a loop runs over, or gives, is not read there."""
+    size = STEP if isinstance(node, nodes.Name) and isinstance(above[-1], nodes.For) else _size(node)
+    return size * (MAX_ROUNDS if any(isinstance(outer, nodes.For) for outer in above) else 1)
 
 
 def _size(node: nodes.Node) -> int:
