@@ -256,7 +256,7 @@ def show_life(service: Service, http: AiohttpClient) -> None:
 
 def hosts(service: Service) -> set[str]:
     """The names of all hosts that channels speak to."""
-    origins = (urlsplit(profile.origin) for profile in service.pipeline.deployment.channels.values())
+    origins = (urlsplit(profile.origin) for profile in service.pipeline.deployment.every_channel())
     return {origin.hostname for origin in origins if origin.netloc and origin.hostname}
 
 

@@ -38,6 +38,7 @@ from dispatcher.model.channel import ChannelProfile, Power
 from dispatcher.model.command import (
     Command,
     Confirm,
+    Farewell,
     Join,
     Reject,
     Release,
@@ -179,13 +180,11 @@ class Pipeline:
             case Renew():
                 async with self._serial(await self._incident_of(command.alert)):
                     return await decisions.releasing.renew(command)
-            case Stop():
-                return await decisions.stopping.stop(command)
-            case Resume():
-                return await decisions.stopping.resume(command)
             case Confirm() | Resend():
                 async with self._serial((await decisions.posting.delivery(command.delivery)).incident):
                     return await decisions.posting.move(command)
+            case Stop() | Resume() | Farewell():
+                return await decisions.apart(command)
 
     async def page(self, page: Page, raw: bytes, key: str) -> None:
         """Call staff on its own, with the ``raw`` text it is about; the same ``key`` and cause call once."""

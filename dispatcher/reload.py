@@ -102,8 +102,9 @@ async def set_up(loaded: Loaded, path: Path | None, journal: Journal, connector:
         log.warning("last_good_unreadable", error=str(error))
         return Setup(loaded.deployment, channels)
     gone = {channel: one for channel, one in before.channels.items() if channel not in loaded.channels}
-    profiles = {channel: before.deployment.channels[channel] for channel in gone}
-    setup = Setup(replace(before.deployment, channels=profiles), await connector.connect(gone))
+    profiles = {profile.id: profile for profile in before.deployment.every_channel() if profile.id in gone}
+    began = replace(before.deployment, channels=profiles, past_channels={})
+    setup = Setup(began, await connector.connect(gone))
     setup.replace(loaded.deployment, channels)
     return setup
 

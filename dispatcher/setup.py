@@ -17,13 +17,13 @@ class Setup:
         """``channels`` are connected, one for each of the deployment's."""
         self.deployment = deployment
         self.channels: ChainMap[ChannelId, Channel] = ChainMap({**channels})
-        self.profiles: ChainMap[ChannelId, ChannelProfile] = ChainMap({**deployment.channels})
+        self.profiles: ChainMap[ChannelId, ChannelProfile] = ChainMap(_profiles(deployment))
         self._origins = _origins(deployment)
 
     def replace(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
         """Run with another set from now on; what is under way keeps what it began with."""
         self.channels = ChainMap({**channels}, {**self.channels})
-        self.profiles = ChainMap({**deployment.channels}, {**self.profiles})
+        self.profiles = ChainMap(_profiles(deployment), {**self.profiles})
         self.deployment = deployment.after(self.deployment)
         self._origins = _origins(deployment)
 
@@ -32,5 +32,9 @@ class Setup:
         return self._origins[origin] > 1
 
 
+def _profiles(deployment: Deployment) -> dict[ChannelId, ChannelProfile]:
+    return {profile.id: profile for profile in deployment.every_channel()}
+
+
 def _origins(deployment: Deployment) -> Counter[str]:
-    return Counter(profile.origin for profile in deployment.channels.values())
+    return Counter(profile.origin for profile in deployment.every_channel())

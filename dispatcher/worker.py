@@ -62,7 +62,7 @@ class Worker:
         """Deliveries held here: under way, about to start, ready, parked, waiting for their time, or being ended."""
         ready = sum(len(heap) for doors in self._ready.values() for heap in doors.values())
         parked = sum(len(parked) for parked in self._parked.values())
-        ending = len(self._lost) + len(self._late)
+        ending = len(self._lost) + len(self._late) + len(self._waiting_to_start)
         return len(self._under_way) + len(self._later) + len(self._claiming) + ready + parked + ending
 
     def start(self, outgoing: Sequence[Outgoing]) -> None:

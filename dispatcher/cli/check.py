@@ -81,7 +81,8 @@ def _limit(channel: ChannelProfile) -> str:
 
 def _summary(loaded: Loaded, errors: int, warnings: int) -> str:
     deployment = loaded.deployment
-    counts = f"playbooks {len(deployment.playbooks)}, channels {len(deployment.channels)}"
+    retired = f" and {len(deployment.retired())} retired" if deployment.retired() else ""
+    counts = f"playbooks {len(deployment.playbooks)}, channels {len(deployment.channels)}{retired}"
     return (
         f"realm {deployment.realm}, {counts}, regions {len(deployment.regions)}: errors {errors}, warnings {warnings}"
     )

@@ -143,6 +143,16 @@ def resend(
     _daemon(url, token).show("POST", f"deliveries/{quote(delivery, safe='')}/resend")
 
 
+def farewell(
+    channel: Annotated[str, typer.Argument(help="Id of a channel with state: retired.")],
+    *,
+    url: Url = HERE,
+    token: Token = "",
+) -> None:
+    """Say a retired channel's prepared farewell, once."""
+    _daemon(url, token).show("POST", f"channels/{quote(channel, safe='')}/farewell")
+
+
 def held(*, url: Url = HERE, token: Token = "") -> None:
     """List the alerts that wait for people."""
     _daemon(url, token).show("GET", "alerts?state=held")
@@ -150,4 +160,5 @@ def held(*, url: Url = HERE, token: Token = "") -> None:
 
 COMMANDS = (
     held, release, reject, renew, update, all_clear, false_alarm, reopen, join, retract, stop, resume, confirm, resend,
+    farewell,
 )  # fmt: skip

@@ -15,7 +15,8 @@ from dispatcher.console.schemas import Confirmation, End, Joining, Nothing, Reje
 from dispatcher.console.views import alert_view, answer, delivery_view
 from dispatcher.journal import queries
 from dispatcher.model.alert import Purpose
-from dispatcher.model.command import Command, Confirm, Join, Reject, Release, Renew, Resend, Retract, Speak
+from dispatcher.model.channel import ChannelId
+from dispatcher.model.command import Command, Confirm, Farewell, Join, Reject, Release, Renew, Resend, Retract, Speak
 from dispatcher.model.delivery import AlertId, DeliveryId, IncidentId
 from dispatcher.model.errors import NotFound
 
@@ -53,6 +54,12 @@ async def join(call: Call[Joining]) -> web.Response:
     command = Join(person=call.who.person, incident=own, into=into, key=idempotency_key(call))
     await call.context.pipeline.command(command)
     return answer({"incident": own, "into": into})
+
+
+@routes("POST /api/v1/channels/{id}/farewell", role=Role.OPERATOR, reads=Nothing)
+async def farewell(call: Call[Nothing]) -> web.Response:
+    """Say a retired channel's prepared farewell, once."""
+    return await _alert(call, Farewell(person=call.who.person, channel=ChannelId(call.path("id"))))
 
 
 @routes("POST /api/v1/alerts/{id}/release", role=Role.OPERATOR, reads=Seen)

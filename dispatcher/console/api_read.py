@@ -92,10 +92,11 @@ async def delivery(call: Call[Nothing]) -> web.Response:
 
 @routes("GET /api/v1/channels", role=Role.VIEWER, reads=Nothing)
 async def channels(call: Call[Nothing]) -> web.Response:
-    """List the channels with what each has done so far."""
+    """List the channels, those last that are retired, with what each has done so far."""
     counts = await call.context.journal.read(lookups.channel_counts)
     latest = await call.context.journal.read(lookups.channel_latest)
-    profiles = call.context.deployment.channels.values()
+    deployment = call.context.deployment
+    profiles = (*deployment.channels.values(), *deployment.retired())
     return answer({"channels": [channel_view(p, counts.get(p.id), latest.get(p.id)) for p in profiles]})
 
 

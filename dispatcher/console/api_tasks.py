@@ -66,7 +66,7 @@ def _task_of(connection: Connection, wanted: DeliveryId, deployment: Deployment)
 def _task(delivery: Delivery, alert: Alert, deployment: Deployment) -> dict[str, Any]:
     """What a person needs: the text, where, in the keys of the warning systems, and where to post it."""
     text = post_for(alert, delivery, repeat=delivery.doubtful).text
-    playbook, profile = deployment.playbook(alert.playbook), deployment.channels.get(delivery.channel)
+    playbook, profile = deployment.playbook(alert.playbook), deployment.channel(delivery.channel)
     return {
         "purpose": alert.purpose, "code": alert.code, "place": alert.place, "headline": text.headline, "body": unsigned(text.body),
         "languages": text.languages, "event_code": playbook.event_code if playbook else "",

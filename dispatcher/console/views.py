@@ -85,7 +85,7 @@ def texts_view(alert: Alert, deployment: Deployment) -> list[dict[str, Any]]:
     for planned in alert.plan:
         texts = alert.texts[planned.text]
         text = texts.follow_up if planned.follows else texts.first
-        use = _use(deployment.channels.get(planned.channel), planned.channel, text)
+        use = _use(deployment.channel(planned.channel), planned.channel, text)
         spoken[text].append(use | {"fallback_of": planned.fallback_of})
     return [asdict(text) | {"body": unsigned(text.body), "channels": channels} for text, channels in spoken.items()]
 
@@ -104,7 +104,7 @@ def _named(profile: ChannelProfile | None, channel: ChannelId) -> dict[str, Any]
 
 def delivery_view(delivery: Delivery, changed_at: datetime, deployment: Deployment) -> dict[str, Any]:
     """A delivery with its channel's public name."""
-    named = _named(deployment.channels.get(delivery.channel), delivery.channel)
+    named = _named(deployment.channel(delivery.channel), delivery.channel)
     return {"id": delivery.id, **named, **asdict(delivery), "changed_at": changed_at}
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from dispatcher.decisions.means import Means
+from dispatcher.decisions.parting import Parting
 from dispatcher.decisions.posting import Posting
 from dispatcher.decisions.releasing import Releasing
 from dispatcher.decisions.speaking import Speaking
 from dispatcher.decisions.stopping import Stopping
+from dispatcher.model.command import Farewell, Resume, Stop
 
 __all__ = ["Decisions", "Means"]
 
@@ -23,8 +25,19 @@ class Decisions:
     releasing: Releasing
     stopping: Stopping
     posting: Posting
+    parting: Parting
 
     @classmethod
     def over(cls, means: Means) -> Self:
         """All of them over the same ``means``."""
-        return cls(means, Speaking(means), Releasing(means), Stopping(means), Posting(means))
+        return cls(means, Speaking(means), Releasing(means), Stopping(means), Posting(means), Parting(means))
+
+    async def apart(self, command: Stop | Resume | Farewell) -> str:
+        """Carry out what concerns no single incident's words, and needs no lock."""
+        match command:
+            case Stop():
+                return await self.stopping.stop(command)
+            case Resume():
+                return await self.stopping.resume(command)
+            case Farewell():
+                return await self.parting.farewell(command)

@@ -9,6 +9,7 @@ from dispatcher.decisions.means import Means
 from dispatcher.journal import queries, steps
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
+from dispatcher.model.alert import Purpose
 from dispatcher.model.command import Confirm, Resend
 from dispatcher.model.delivery import Delivery, DeliveryId, DeliveryState, Verb
 from dispatcher.model.errors import Conflict, NotFound
@@ -48,14 +49,17 @@ class Posting:
         means = self.means
         if delivery.state not in (DeliveryState.FAILED, DeliveryState.IN_DOUBT):
             raise Conflict(f"delivery {delivery.id} is {delivery.state}: only what failed or is in doubt is sent again")
-        if delivery.channel not in means.deployment.channels:
+        alert, deployment = (await means.record(delivery.alert)).alert, means.deployment
+        last_words = alert.purpose.ends or alert.purpose is Purpose.FAREWELL or delivery.verb is not Verb.POST
+        profile = deployment.channel(delivery.channel) if last_words else deployment.channels.get(delivery.channel)
+        if profile is None:
             raise Conflict(f"channel {delivery.channel} is not configured any more")
         if means.fence.stops(delivery):
             raise Conflict(f"the incident of {delivery.id} has ended: its text may not leave any more")
         waiting = frozenset({DeliveryState.QUEUED})
         if await means.journal.read(partial(steps.overtaken, ids=[delivery.id], by=waiting)):
             raise Conflict(f"a later word went out on {delivery.channel}, or is about to: say an update instead")
-        alert, now = (await means.record(delivery.alert)).alert, means.clock.now()
+        now = means.clock.now()
         again = replace(delivery, released_at=now, due_at=now, deadline_at=alert.deadline(now))
         return again.move(DeliveryState.QUEUED)
 

@@ -19,7 +19,7 @@ from dispatcher.model.playbook import PlaybookId
 
 
 class Purpose(StrEnum):
-    """Why an alert is said: the four texts every playbook has, the change of an earlier post, the page that calls staff."""
+    """Why an alert is said: the four texts every playbook has, the change of an earlier post, a call to staff, a farewell."""
 
     ALERT = "alert"
     UPDATE = "update"
@@ -27,11 +27,12 @@ class Purpose(StrEnum):
     FALSE_ALARM = "false_alarm"
     RETRACTION = "retraction"
     PAGE = "page"
+    FAREWELL = "farewell"
 
     @property
     def spoken(self) -> bool:
         """Whether a playbook has a text of its own for it."""
-        return self not in (Purpose.RETRACTION, Purpose.PAGE)
+        return self not in (Purpose.RETRACTION, Purpose.PAGE, Purpose.FAREWELL)
 
     @property
     def ends(self) -> bool:

@@ -26,6 +26,13 @@ class Audience(StrEnum):
     PARTNER = "partner"
 
 
+class ChannelState(StrEnum):
+    """Whether a channel speaks. One that is retired says no new incident, only the end of what it still carries."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
 class InDoubt(StrEnum):
     """What to do when bytes may have arrived and nobody knows."""
 
@@ -137,6 +144,9 @@ class ChannelProfile:
     reach: int = 0  # people
     link: str = ""  # where a person posts
     instructions: str = ""
+    state: ChannelState = ChannelState.ACTIVE
+    successor: str = ""  # the channel that its readers find us on instead
+    farewell: tuple[tuple[str, str], ...] = ()  # what it says to them for the last time: language and text
 
     def serves(self, regions: frozenset[RegionId]) -> bool:
         """Whether this channel speaks for any of ``regions``."""

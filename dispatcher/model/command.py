@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from dispatcher.model.alert import Purpose
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, DeliveryId, IncidentId
 
 
@@ -133,4 +134,12 @@ class Resend:
     delivery: DeliveryId
 
 
-Command = Release | Reject | Renew | Speak | Retract | Join | Stop | Resume | Confirm | Resend
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farewell:
+    """Say a retired channel's last words, once."""
+
+    person: str
+    channel: ChannelId
+
+
+Command = Release | Reject | Renew | Speak | Retract | Join | Stop | Resume | Confirm | Resend | Farewell

@@ -10,10 +10,12 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from dispatcher.model.cap import Area, Realm, Region, RegionId, covering_regions
-from dispatcher.model.channel import Audience, ChannelId, ChannelProfile
+from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, ChannelState
 from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Playbook, PlaybookId, Release
 from dispatcher.model.source import Source
+
+Level = Literal["local", "regional", "national"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class Sender:
     """The authority that speaks, as the public knows it."""
 
     name: str
-    level: Literal["local", "regional", "national"] = "local"
+    level: Level = "local"
     hotline: str = ""
     website: str = ""
 
@@ -40,7 +42,7 @@ class Deployment:
     max_age: timedelta = timedelta(minutes=10)
     roster: Roster = field(default_factory=Roster)
     sources: Mapping[str, Source | None] = field(default_factory=dict)  # None where one is configured in error
-    # What a reload took out: no new incident is told on it or by it, and what it began it may still end.
+    # What is retired or was taken out by a reload: no new incident is told on it or by it, what it began it may still end.
     past_channels: Mapping[ChannelId, ChannelProfile] = field(default_factory=dict)
     past_playbooks: tuple[Playbook, ...] = ()
 
@@ -62,9 +64,17 @@ class Deployment:
         gone = (profile for name, profile in self.past_channels.items() if name not in self.channels)
         return (*self.channels.values(), *gone)
 
+    def channel(self, wanted: ChannelId) -> ChannelProfile | None:
+        """The channel of that id, of now or of before."""
+        return self.channels.get(wanted) or self.past_channels.get(wanted)
+
+    def retired(self) -> tuple[ChannelProfile, ...]:
+        """Channels that are kept for the ends of what they carry, and for a farewell."""
+        return tuple(profile for profile in self.every_channel() if profile.state is ChannelState.RETIRED)
+
     def after(self, old: Deployment) -> Deployment:
         """This one in the place of ``old``, whose channels and playbooks stay known."""
-        channels = {**old.past_channels, **old.channels}
+        channels = {**old.past_channels, **old.channels, **self.past_channels}
         playbooks = {p.id: p for p in (*old.past_playbooks, *old.playbooks)}
         return replace(self, past_channels=channels, past_playbooks=tuple(playbooks.values()))
 

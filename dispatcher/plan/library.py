@@ -14,7 +14,7 @@ from typing import Any
 from dispatcher.documents import Document, Path, read_yaml, validated
 from dispatcher.model.alert import Purpose
 from dispatcher.model.cap import Realm
-from dispatcher.model.channel import ChannelProfile, Unit
+from dispatcher.model.channel import ChannelProfile, ChannelState, Unit
 from dispatcher.model.deployment import Sender
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.model.incident import MAX_PLACE
@@ -76,16 +76,37 @@ def load_playbook(
     """The playbook in ``text``; raises `ConfigurationError` with every problem, each with line, field and remedy.
 
     ``region_names`` are all that the deployment has; without a place, texts name them. ``channel_names``: `load_library`.
+    A playbook that names a retired channel is refused.
     """
     document = read_yaml(text, file)
     playbook = validated(document, Playbook)
-    known = tuple(profiles)
+    known, retired = _split(profiles)
     trial = _Trial(document, playbook, known, sender, realm, region_names or ("Nordstadt",))
-    problems = [*_fallbacks(document, playbook, known, channel_names), *trial.facts(), *trial.texts()]
+    named = [*_retired(document, playbook, retired), *_fallbacks(document, playbook, known, channel_names)]
+    problems = [*named, *trial.facts(), *trial.texts()]
     problems = problems or list(trial.lengths())
     if problems:
         raise ConfigurationError(problems)
     return playbook
+
+
+def _split(profiles: Iterable[ChannelProfile]) -> tuple[tuple[ChannelProfile, ...], dict[str, ChannelProfile]]:
+    """Channels that speak, and by their ids those that are retired."""
+    every = tuple(profiles)
+    retired = {str(profile.id): profile for profile in every if profile.state is ChannelState.RETIRED}
+    return tuple(profile for profile in every if profile.id not in retired), retired
+
+
+def _retired(document: Document, playbook: Playbook, retired: Mapping[str, ChannelProfile]) -> Iterator[Problem]:
+    """Channels that a playbook names and that speak no more."""
+    rule = playbook.channels
+    places: list[tuple[Path, str]] = [(("channels", "only", at), name) for at, name in enumerate(rule.only)]
+    places += [(("channels", "fallback", one), name) for one, names in rule.fallback.items() for name in (one, *names)]
+    for path, name in places:
+        if profile := retired.get(name):
+            remedy = f"name {profile.successor} instead" if profile.successor else "take it out"
+            said = f", its successor is {profile.successor}" if profile.successor else ""
+            yield document.problem(path, f"channel {name} is retired{said}", remedy)
 
 
 def _fallbacks(

@@ -13,11 +13,11 @@ from dispatcher.model.channel import Audience, ChannelProfile, TextLimit
 from dispatcher.model.deployment import Sender
 from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT, clean
 from dispatcher.model.playbook import Playbook
-from dispatcher.plan.phrases import place_of
+from dispatcher.plan.phrases import phrases, place_of
 
 # Names that every template may use, beside the facts its playbook declares.
 PROVIDED = frozenset({
-    "place", "regions", "region_names", "time", "date", "next_update", "sender", "hotline", "website",
+    "place", "regions", "region_names", "time", "date", "next_update", "sender", "hotline", "website", "level",
 })  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def values(occasion: Occasion, language: str, facts: Mapping[str, str]) -> dict[
         "date": f"{now:%d.%m.%Y}",
         "next_update": f"{following.astimezone(now.tzinfo):%H:%M}",
         "sender": occasion.sender.name,
+        "level": phrases(language).level[occasion.sender.level],
         "hotline": occasion.sender.hotline,
         "website": occasion.sender.website,
     }

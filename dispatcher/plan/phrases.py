@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dispatcher.model.alert import Purpose
+from dispatcher.model.deployment import Level
 
 EXERCISE = "ÜBUNG – EXERCISE"
 BLOCK = "\n\n***\n\n"  # between two languages, as NL-Alert does it
@@ -26,6 +27,7 @@ class Phrases:
     missing: str
     more: str
     minimal: Mapping[Purpose, tuple[str, str]]
+    level: Mapping[Level, str]  # how far the sender's word reaches
     mark: str  # says that this is an exercise where there is room for a word
 
 
@@ -34,6 +36,7 @@ _GERMAN = Phrases(
     repeated="Wiederholung",
     missing="[… {count} Zeichen fehlen]",
     more="{names} und {count} weitere",
+    level={"local": "örtlich", "regional": "regional", "national": "landesweit"},
     mark="ÜBUNG",
     minimal={
         Purpose.ALERT: ("Warnung", "Folgen Sie den Anweisungen der Einsatzkräfte."),
@@ -47,6 +50,7 @@ _ENGLISH = Phrases(
     repeated="Repeated",
     missing="[… {count} characters missing]",
     more="{names} and {count} more",
+    level={"local": "local", "regional": "regional", "national": "national"},
     mark="DRILL",
     minimal={
         Purpose.ALERT: ("Warning", "Follow the instructions of the emergency services."),

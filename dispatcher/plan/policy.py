@@ -13,7 +13,7 @@ def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, over
     ``override`` replaces the playbook's rule (exercises only); no override lets a machine end anything.
     """
     people = (override or playbook.release_for(severity)).people
-    if purpose in (Purpose.PAGE, Purpose.RETRACTION):
+    if not purpose.spoken:
         return 0
     if purpose is Purpose.FALSE_ALARM:
         return 1

@@ -24,7 +24,7 @@ from dispatcher.plan.phrases import BLOCK, DENIALS, EXERCISE, phrases
 from dispatcher.plan.templates import TemplateFailed, TemplateRefused, compile_template
 
 __all__ = [
-    "Block", "NothingFits", "Occasion", "Rendered", "Voice", "render_page", "render_texts", "shortest", "voice_of",
+    "Block", "NothingFits", "Occasion", "Rendered", "Voice", "render_notice", "render_page", "render_texts", "shortest", "voice_of",
 ]  # fmt: skip
 
 MAX_RAW = 4_000  # characters of a raw text on a page: the console shows the whole
@@ -56,6 +56,7 @@ class Block:
     language: str
     headline: str
     body: str
+    form: Form = "short"
 
 
 def render_texts(occasion: Occasion, voices: Iterable[Voice]) -> Rendered:
@@ -101,6 +102,22 @@ def render_page(
     return {voice: _page(headline, said, voice, realm, code, left=left) for voice in dict.fromkeys(voices)}
 
 
+def render_notice(
+    words: Mapping[str, str], headline: str, languages: Sequence[str], *, realm: Realm, code: str
+) -> TextSet:
+    """Words that belong to no incident, by language: those of ``languages`` that there are, else all of them."""
+    said = tuple(language for language in languages if language in words) or tuple(words)
+
+    def text(*, repeated: bool) -> Text:
+        """The notice, or what is said where nobody knows whether it went out."""
+        marks = _marks(realm, said, repeated=repeated)
+        body = _dressed(BLOCK.join(words[language].strip() for language in said), f"{headline} · {code}", realm, marks)
+        return Text(": ".join([*marks, headline]), body, said)
+
+    notice = text(repeated=False)
+    return TextSet(notice, notice, text(repeated=True))
+
+
 class _Speaker:
     """Finds the words for one occasion, renders each block once and keeps notes of what went wrong."""
 
@@ -141,7 +158,7 @@ class _Speaker:
         """A whole post: marks, blocks, closing line."""
         occasion, languages = self.occasion, tuple(block.language for block in blocks)
         as_of = phrases(languages[0]).as_of.format(time=f"{occasion.now:%H:%M}")
-        closing = " · ".join([*([occasion.sender.name] if signed else []), as_of, occasion.code])
+        closing = " · ".join([*([self._sender(blocks[0])] if signed else []), as_of, occasion.code])
         said = BLOCK.join(f"{block.headline}\n\n{block.body}" for block in blocks)
         marks = _marks(occasion.realm, languages, repeated=repeated)
         return Text(": ".join([*marks, blocks[0].headline]), _dressed(said, closing, occasion.realm, marks), languages)
@@ -157,7 +174,14 @@ class _Speaker:
         body = words.get(language) or compile_template(getattr(template, form), names).render(filled)
         if not headline or not body:
             raise TemplateFailed("says nothing")
-        return Block(language, headline.replace("\n", " "), body)
+        return Block(language, headline.replace("\n", " "), body, form)
+
+    def _sender(self, block: Block) -> str:
+        """Who speaks; where there is room, how far that word reaches, which a town's own name says."""
+        sender = self.occasion.sender
+        if block.form == "short" or sender.level == "local":
+            return sender.name
+        return f"{sender.name} ({phrases(block.language).level[sender.level]})"
 
     def _minimal(self, language: str) -> Block:
         word, body = phrases(language).minimal[self.occasion.purpose]
@@ -202,7 +226,7 @@ class _Speaker:
     def _with_alert(self, voice: Voice, language: str, form: Form) -> Block:
         alert = self.block(Purpose.ALERT, voice, language, form)
         update = self.block(Purpose.UPDATE, voice, language, form)
-        return Block(language, alert.headline, f"{alert.body}\n\n{update.headline}\n\n{update.body}")
+        return Block(language, alert.headline, f"{alert.body}\n\n{update.headline}\n\n{update.body}", form)
 
     def _degrade(self, note: str) -> None:
         self.degraded = True

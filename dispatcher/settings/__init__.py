@@ -80,7 +80,7 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
         main = main.model_copy(
             update={"realm": Realm.EXERCISE, "broker": None, "heartbeat": None, "console": ConsoleSettings()}
         )
-    territory = Territory(main.realm, load_regions(main, sources), wall, drill)
+    territory = Territory(main.realm, main.sender.sender, load_regions(main, sources), wall, drill)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
     profiles = tuple(channels.profiles.values())
     names = tuple(region.name for region in territory.regions)
@@ -92,10 +92,10 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
         _documents(document, main.sources_file, SourcesFile, sources),
         signing=not main.broker or main.broker.protocol == "5",
     )
-    roster, nobody = _people(document, main, channels.profiles, territory.regions, sources)
+    roster, nobody = _people(document, main, channels.active, territory.regions, sources)
     deployment = Deployment(
-        realm=main.realm, sender=main.sender.sender, regions=territory.regions, channels=channels.profiles,
-        playbooks=playbooks, timezone=main.timezone, max_age=main.max_age,
+        realm=main.realm, sender=main.sender.sender, regions=territory.regions, channels=channels.active,
+        past_channels=channels.retired, playbooks=playbooks, timezone=main.timezone, max_age=main.max_age,
         release_override=Release(main.release_override) if main.release_override else None, sources=reporters.sources,
         roster=roster,
     )  # fmt: skip

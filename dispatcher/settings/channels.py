@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
@@ -16,8 +16,10 @@ from pydantic import create_model
 from dispatcher.channels.base import ChannelSettings, kinds, load_kind
 from dispatcher.documents import Document, Path, validated
 from dispatcher.model.cap import Realm, Region, RegionId
-from dispatcher.model.channel import ChannelId, ChannelProfile, Rate
+from dispatcher.model.channel import ChannelId, ChannelProfile, ChannelState, Rate
+from dispatcher.model.deployment import Sender
 from dispatcher.model.errors import ConfigurationError, Problem
+from dispatcher.plan.farewell import overlong
 from dispatcher.settings.schema import ChannelEntry, anchored
 from dispatcher.settings.sources import complaint
 from dispatcher.wall.mail import mail_at
@@ -30,9 +32,10 @@ _SECRETS = frozenset({"credential", "secret_file", "secret_env"})
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """What channels are measured against: the daemon's realm and regions, and the address of the exercise wall."""
+    """What channels are measured against: the daemon's realm, sender and regions, and the address of the exercise wall."""
 
     realm: Realm
+    sender: Sender
     regions: tuple[Region, ...]
     wall: str
     secrets: FilePath | None = None  # a drill: a folder for secrets made up, none of which opens anything
@@ -50,6 +53,17 @@ class Channels:
     problems: list[Problem] = field(default_factory=list)
     secrets: list[Problem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    written: dict[ChannelId, _Written] = field(default_factory=dict)
+
+    @property
+    def active(self) -> dict[ChannelId, ChannelProfile]:
+        """Those that speak."""
+        return {name: one for name, one in self.profiles.items() if one.state is ChannelState.ACTIVE}
+
+    @property
+    def retired(self) -> dict[ChannelId, ChannelProfile]:
+        """Those that are kept for the ends of what they carry."""
+        return {name: one for name, one in self.profiles.items() if one.state is ChannelState.RETIRED}
 
 
 def load_channels(documents: Iterable[Document], territory: Territory) -> Channels:
@@ -62,7 +76,20 @@ def load_channels(documents: Iterable[Document], territory: Territory) -> Channe
                 _add(loaded, ChannelId(name), _Written(document, ("channels", name)), territory)
             except ConfigurationError as error:
                 loaded.problems += error.problems
+    loaded.problems += _partings(loaded, territory)
     return loaded
+
+
+def _partings(loaded: Channels, territory: Territory) -> Iterator[Problem]:
+    """Successors that there are not, and farewells too long to be said. The channels stay: they may have to end something."""
+    for profile in loaded.profiles.values():
+        written = loaded.written[profile.id]
+        if profile.successor and profile.successor not in loaded.active:
+            remedy = f"name one that speaks: {', '.join(loaded.active)}"
+            yield written.problem(("successor",), f"{profile.successor!r} is no active channel", remedy)
+        if profile.farewell and (length := overlong(profile, territory.sender, territory.realm)):
+            said = f"needs {length} {profile.limit.unit}, the channel takes {profile.limit.size}"
+            yield written.problem(("farewell",), said, "shorten it")
 
 
 @cache
@@ -152,6 +179,7 @@ def _add(loaded: Channels, channel: ChannelId, written: _Written, territory: Ter
     settings = cast("ChannelSettings", entry)
     loaded.profiles[channel] = _profile(channel, entry, settings, regions)
     loaded.settings[channel] = (entry.kind, settings)
+    loaded.written[channel] = written
     if message := complaint(settings.token):
         loaded.secrets.append(written.problem(("credential",), message, "the channel cannot speak without it"))
 
@@ -196,4 +224,5 @@ def _profile(
         instructions=entry.instructions, credential=settings.credential.label if settings.credential else channel,
         in_doubt=entry.in_doubt or traits.in_doubt, after_correction=entry.after_correction,
         rate=Rate(entry.rate.posts, entry.rate.per.total_seconds()) if entry.rate else None,
+        state=entry.state, successor=entry.successor or "", farewell=tuple(entry.farewell.items()),
     )  # fmt: skip

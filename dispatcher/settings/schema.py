@@ -15,8 +15,8 @@ from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm
-from dispatcher.model.channel import AfterCorrection, Audience, InDoubt
-from dispatcher.model.deployment import Sender
+from dispatcher.model.channel import AfterCorrection, Audience, ChannelState, InDoubt
+from dispatcher.model.deployment import Level, Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
 from dispatcher.settings.people import PersonEntry, PersonName
 
@@ -47,7 +47,7 @@ class SenderEntry(Strict):
     """The authority that speaks; its name stands under every text."""
 
     name: Name
-    level: Literal["local", "regional", "national"] = "local"
+    level: Level = "local"
     contact: Contact = Contact()
 
     @property
@@ -96,6 +96,11 @@ class ChannelEntry(Strict):
     )
     after_correction: AfterCorrection = Field(
         default=AfterCorrection.EDIT, description="what becomes of a wrong post once its correction is out"
+    )
+    state: ChannelState = Field(default=ChannelState.ACTIVE, description="retired: only ends and a farewell")
+    successor: Id | None = Field(default=None, description="where readers of a retired channel find us instead")
+    farewell: Mapping[Language, Annotated[str, Field(min_length=1, max_length=1_000)]] = Field(
+        default_factory=dict, description="what a retired channel says for the last time, by language"
     )
 
 

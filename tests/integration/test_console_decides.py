@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from integration.console_kit import MESSENGER, WEBSITE, Room, control_room
 
 from dispatcher.journal import queries
+from dispatcher.model.channel import ChannelState
 from dispatcher.model.delivery import IncidentId
 from dispatcher.plan.pages import Deed, Offer
 
@@ -162,3 +164,21 @@ async def test_links_join_and_confirm(room: Room) -> None:
     [done, *_] = await room.deliveries(first)
     late = await room.ask("POST", link(room, Offer(Deed.CONFIRM, done["id"])), as_=None)
     assert (late.status, "nothing to confirm" in await late.text()) == (409, True)
+
+
+async def test_a_retired_channel_takes_its_leave(room: Room) -> None:
+    """The farewell goes out on that channel in the operator's name, once; the list of channels says who follows it."""
+    setup = room.context.setup
+    gone = replace(
+        setup.deployment.channels[MESSENGER], state=ChannelState.RETIRED, successor=WEBSITE, farewell=(("de", "Wir gehen."),)
+    )  # fmt: skip
+    active = {name: one for name, one in setup.deployment.channels.items() if name != MESSENGER}
+    setup.replace(replace(setup.deployment, channels=active, past_channels={MESSENGER: gone}), room.channels)
+    alert = await room.post(f"channels/{MESSENGER}/farewell", {})
+    assert (alert["purpose"], alert["requested_by"]) == ("farewell", "Leitstelle A")
+    await room.post(f"channels/{MESSENGER}/farewell", {}, status=409)
+    await room.post(f"channels/{WEBSITE}/farewell", {}, status=409)
+    last = (await room.get("channels"))["channels"][-1]
+    assert (last["id"], last["state"], last["successor"]) == (MESSENGER, "retired", WEBSITE)
+    await room.deliveries(alert["incident"], count=1)
+    assert [post.text.languages for post in room.channels[MESSENGER].posts] == [("de",)]

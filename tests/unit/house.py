@@ -331,7 +331,10 @@ async def road(
     async with open_journal(path / "journal.sqlite", inline=inline) as opened:
         journal, fence = Sluice(opened), Fence()
         steps = StepBatch(journal, clock)
-        fakes = {name: FakeChannel(handlers.get(name.replace("-", "_"))) for name in where.channels}
+        fakes = {
+            name: FakeChannel(handlers.get(name.replace("-", "_")))
+            for name in (one.id for one in where.every_channel())
+        }
         setup = Setup(where, fakes)
         worker = Worker(journal=journal, setup=setup, permits=permits, clock=clock)
         launch = Launch(journal, permits, setup, worker)

@@ -18,7 +18,7 @@ from dispatcher.model.playbook import Playbook
 from dispatcher.plan.render import Occasion
 
 SHIPPED = Path(__file__).parents[2] / "playbooks"
-SENDER = Sender(name="Polizeidirektion Osnabrück", level="regional")
+SENDER = Sender(name="Polizeidirektion Osnabrück")
 NOW = datetime(2026, 5, 4, 14, 5, tzinfo=ZoneInfo("Europe/Berlin"))
 LIMITS = {
     "mastodon": TextLimit(Unit.GRAPHEMES, 500, url_length=23),

@@ -15,7 +15,7 @@ from unit.speaking import NOW, SMALL, all_of, occasion, playbook
 from dispatcher.model.alert import Purpose, TextSet
 from dispatcher.model.cap import Realm
 from dispatcher.model.channel import ChannelId, ChannelProfile, TextLimit, Unit
-from dispatcher.model.deployment import Sender
+from dispatcher.model.deployment import Level, Sender
 from dispatcher.plan.facts import disclosed
 from dispatcher.plan.phrases import EXERCISE
 from dispatcher.plan.render import NothingFits, Rendered, Voice, render_page, render_texts, voice_of
@@ -278,3 +278,19 @@ def test_a_page_that_could_not_be_said_is_an_error() -> None:
     """Where a channel has no room for marks and code, that is said, instead of paging with nothing."""
     with pytest.raises(NothingFits):
         page("x", small_voice(5))
+
+
+@pytest.mark.parametrize(
+    ("level", "german", "english"),
+    [("local", "", ""), ("regional", " (regional)", " (regional)"), ("national", " (landesweit)", " (national)")],
+)
+def test_a_long_text_says_how_far_its_senders_word_reaches(level: Level, german: str, english: str) -> None:
+    """National and regional senders say so behind their name where there is room; templates may say it themselves."""
+    speaks = {
+        "sender": Sender(name="Polizei", level=level),
+        "playbook": playbook(SMALL.replace("Close windows.", "A {{ level }} word.")),
+    }
+    assert f"Polizei{german} · Stand" in texts(**speaks).first.body
+    assert f"Polizei{english} · as of" in texts(Voice(ROOMY, ("en",)), **speaks).first.body
+    assert f"A {level} word." in texts(**speaks).first.body
+    assert "Polizei · Stand" in texts(small_voice(90), **speaks).first.body

@@ -119,10 +119,10 @@ def test_the_model_deployment_covers_every_district_with_its_own_channels() -> N
 
 
 def test_the_demo_is_the_model_deployment_on_the_wall() -> None:
-    """The exercise has the model's channels but those that people post to, its regions, and nothing but the wall's address."""
+    """The exercise has the channels that the model speaks on, but those that people post to, its regions, and nothing but the wall's address."""
     live, demo = load(ROOT / "config/dispatcher.yaml"), load(shipped_demo(), wall="http://127.0.0.1:4711")
 
-    called = {channel for channel, (kind, _) in live.channels.items() if kind != "by_hand"}
+    called = {channel for channel, one in live.deployment.channels.items() if one.kind != "by_hand"}
     assert called == set(demo.channels)
     assert set(live.deployment.regions) == set(demo.deployment.regions)
     assert {channel.origin for channel in demo.deployment.channels.values()} == {"http://127.0.0.1:4711"}

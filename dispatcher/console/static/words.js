@@ -24,7 +24,7 @@ export const REASONS = {
 };
 
 export const PURPOSES = {
-  alert: "Warnung", update: "Aktualisierung", all_clear: "Entwarnung", false_alarm: "Fehlalarm", page: "Ruf",
+  alert: "Warnung", update: "Aktualisierung", all_clear: "Entwarnung", false_alarm: "Fehlalarm", page: "Ruf", farewell: "Abschied",
   retraction: "Berichtigung früherer Posts",
 };
 
