@@ -8,14 +8,14 @@ from dispatcher.model.playbook import Playbook, Release
 
 
 def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, override: Release | None = None) -> int:
-    """How many named persons must release: an all-clear one fewer but never none, a false alarm and a farewell one.
+    """How many named persons must release: an all-clear one fewer but never none, a false alarm one.
 
     ``override`` replaces the playbook's rule (exercises only); no override lets a machine end anything.
     """
     people = (override or playbook.release_for(severity)).people
     if not purpose.spoken:
         return 0
-    if purpose in (Purpose.FALSE_ALARM, Purpose.FAREWELL):
+    if purpose is Purpose.FALSE_ALARM:
         return 1
     if purpose is Purpose.ALL_CLEAR:
         return max(1, people - 1)

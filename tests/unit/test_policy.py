@@ -15,7 +15,7 @@ from dispatcher.plan.policy import people_needed
 
 # Persons needed, by the playbook's rule and by what is said.
 NEEDED = {
-    "automatic": {"alert": 0, "update": 0, "all_clear": 1, "false_alarm": 1, "page": 0, "retraction": 0, "farewell": 1},
+    "automatic": {"alert": 0, "update": 0, "all_clear": 1, "false_alarm": 1, "page": 0, "retraction": 0, "farewell": 0},
     "one_person": {
         "alert": 1,
         "update": 1,
@@ -23,7 +23,7 @@ NEEDED = {
         "false_alarm": 1,
         "page": 0,
         "retraction": 0,
-        "farewell": 1,
+        "farewell": 0,
     },
     "two_persons": {
         "alert": 2,
@@ -32,7 +32,7 @@ NEEDED = {
         "false_alarm": 1,
         "page": 0,
         "retraction": 0,
-        "farewell": 1,
+        "farewell": 0,
     },
 }
 CASES = [(*case, override) for case in product(Release, Purpose) for override in (None, *Release)]
@@ -40,7 +40,7 @@ CASES = [(*case, override) for case in product(Release, Purpose) for override in
 
 @pytest.mark.parametrize(("release", "purpose", "override"), CASES)
 def test_people_needed(release: Release, purpose: Purpose, override: Release | None) -> None:
-    """Every rule needs its number of people; an all-clear one fewer but never none, a false alarm and a farewell one, a page none."""
+    """Every rule needs its number of people; an all-clear one fewer but never none, a false alarm one, a page none."""
     needed = people_needed(playbook(release=release), Severity.SEVERE, purpose, override)
     assert needed == NEEDED[override or release][purpose]
 
