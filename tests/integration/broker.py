@@ -29,6 +29,7 @@ class Mosquitto:
         self.port = port
         self._executable = executable
         self._config = directory / "mosquitto.conf"
+        self._log = directory / "mosquitto.log"  # a file: whoever ceases to read a pipe stops the broker
         self._process: asyncio.subprocess.Process | None = None
         directory.mkdir()
         passwords = directory / "passwd"
@@ -47,13 +48,11 @@ class Mosquitto:
 
     async def start(self) -> None:
         """Start it on what its store holds; ready on return. Raises RuntimeError with its log when it ends at once."""
-        self._process = await asyncio.create_subprocess_exec(
-            self._executable, "-c", self._config, stderr=asyncio.subprocess.PIPE
-        )
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(self._executable, "-c", self._config, stderr=log)
         while not await self._listens():
             if self._process.returncode is not None:
-                log = await self._process.stderr.read() if self._process.stderr else b""
-                raise RuntimeError(log.decode(errors="replace"))
+                raise RuntimeError(self._log.read_text(errors="replace"))
             await asyncio.sleep(0.01)
 
     async def kill(self) -> None:
@@ -86,7 +85,7 @@ class Mosquitto:
     async def _end(self, how: signal.Signals) -> None:
         if self._process and self._process.returncode is None:
             self._process.send_signal(how)
-            await self._process.communicate()
+            await self._process.wait()
 
     async def _listens(self) -> bool:
         try:
