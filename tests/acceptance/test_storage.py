@@ -19,7 +19,7 @@ import aiomqtt
 import pytest
 from acceptance.forks import ForkedDaemon
 from acceptance.harness import Arrival, Daemon, Receivers, event, one_playbook, publish
-from acceptance.tracing import afflicted, first_fault
+from acceptance.tracing import afflicted, first_fault, start_traced
 from integration.broker import Mosquitto
 
 from dispatcher.app import EXIT_BROKEN
@@ -305,6 +305,29 @@ async def test_a_start_without_a_disk_says_so(bench, small_disk) -> None:
         assert f"{daemon.journal_path}: no journal can be here: Read-only file system" in said
     async with daemon:
         await bench.take_in(daemon, "before", "after")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize("call", ["pread64", "pwrite64", "fdatasync"])
+async def test_a_start_on_a_disk_that_fails_says_so(call, known, bench) -> None:
+    """Where every read, write or flush of the journal fails a start ends with 70 and says so; a later one finds everything."""
+    daemon, names = bench.daemon(), ["before"] if known else []
+    if known:
+        async with daemon:
+            await bench.take_in(daemon, *names)
+    before = len(daemon.log()) if known else 0
+    fault = ("-e", f"trace={call}", "-e", f"inject={call}:error=EIO")
+    tracing = await start_traced(bench.strace, daemon, bench.log, *fault)
+    async with asyncio.timeout(20):
+        assert await daemon.process.wait() == EXIT_BROKEN, daemon.log()
+        await tracing.wait()
+    said = daemon.log()[before:]
+    assert "disk I/O error" in said
+    assert "Traceback" not in said
+    assert len(bench.log.read_text().splitlines()) < 100
+    async with daemon:
+        await publish(bench.broker, [event("after")])
+        await bench.all_said(daemon, [*names, "after"])
 
 
 async def test_a_start_on_a_full_disk_waits_for_room(bench, small_disk) -> None:

@@ -6,35 +6,42 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from unit.house import NOW
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
-from dispatcher.journal.store import add_fact
+from dispatcher.journal.store import Letter, add_fact, record_letter
 
 PAGE = 4096
 
 
-def flip(path: Path, table: str = "letters") -> None:
-    """Turn one bit in the first page of ``table``, in the file itself and past every cache of SQLite's."""
+INDEX = "sqlite_autoindex_letters_1"
+
+
+def flip(path: Path, name: str = "letters", at: int = 0) -> None:
+    """Turn one bit of byte ``at`` in the first page of a table or index, in the file itself and past every cache of SQLite's.
+
+    In the first byte stands what kind of page it is; the last ones of an index are the number of a row.
+    """
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         asked = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
-        ((page,),) = connection.execute(asked, (table,)).fetchall()
+        ((page,),) = connection.execute(asked, (name,)).fetchall()
     with path.open("r+b") as file:
-        file.seek((page - 1) * PAGE)
-        (kind,) = file.read(1)
+        file.seek((page - 1) * PAGE + at % PAGE)
+        (byte,) = file.read(1)
         file.seek(-1, 1)
-        file.write(bytes([kind ^ 0x40]))
+        file.write(bytes([byte ^ 0x40]))
 
 
 def whole_journal(path: Path) -> Path:
-    """A new journal at ``path`` with a fact in it, closed."""
+    """A new journal at ``path`` with an event and a letter in it, closed."""
     engine = sqlite_engine(path)
     prepare(engine)
     with engine.begin() as connection:
         add_fact(connection, NOW, "event.journaled", "leitstelle/1")
+        record_letter(connection, letter("first"))
     engine.dispose()
     return path
 
@@ -46,5 +53,9 @@ def letters(connection: Connection) -> int:
 
 def write_letter(connection: Connection) -> None:
     """A unit that writes to the table that `flip` damages."""
-    row = {"source": "s", "sha256": "0" * 64, "reason": "", "number": 1, "received_at": NOW, "payload": b""}
-    connection.execute(insert(t.letters), row)
+    record_letter(connection, letter("second"))
+
+
+def letter(reason: str) -> Letter:
+    """Bytes that are no event."""
+    return Letter(source="leitstelle", payload=reason.encode(), reason=reason, received_at=NOW)
