@@ -46,6 +46,13 @@ def whole_journal(path: Path) -> Path:
     return path
 
 
+def swell(path: Path) -> None:
+    """Make it a file that takes a while to look through."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE much (n INTEGER PRIMARY KEY, filler TEXT)")
+        connection.executemany("INSERT INTO much (filler) VALUES (?)", [("x" * 2_000,)] * 5_000)
+
+
 def letters(connection: Connection) -> int:
     """A unit that reads the table that `flip` damages."""
     return len(connection.execute(t.letters.select()).all())

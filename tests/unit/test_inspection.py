@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from damage import INDEX, flip, letters, whole_journal, write_letter
+from damage import INDEX, flip, letters, swell, whole_journal, write_letter
 
 from dispatcher.journal.base import open_journal
 from dispatcher.journal.inspection import Inspection, mark
@@ -43,9 +41,7 @@ async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 
 async def test_a_start_is_not_held_up(path: Path) -> None:
     """What cannot be looked through in time is looked through while the daemon works; then nothing new comes in."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE much (n INTEGER PRIMARY KEY, filler TEXT)")
-        connection.executemany("INSERT INTO much (filler) VALUES (?)", [("x" * 2_000,)] * 5_000)
+    swell(path)
     flip(path)
     found = Inspection(path, patience=0.0)
     found.begin()
@@ -60,9 +56,10 @@ async def test_a_start_is_not_held_up(path: Path) -> None:
 
 async def test_what_was_damaged_once_is_looked_through_before_a_start(path: Path) -> None:
     """After damage was seen the next start takes all the time it needs, and goes on where the file is whole again."""
+    swell(path)
     mark(path).touch()
     sound = path.read_bytes()
-    flip(path)
+    flip(path, INDEX, -1)
     with pytest.raises(JournalDamaged):
         Inspection(path, patience=0.0).begin()
     path.write_bytes(sound)
