@@ -17,7 +17,7 @@ from dispatcher.journal.standing import stops
 from dispatcher.journal.store import ENDS
 from dispatcher.journal.superseding import PARTIAL
 from dispatcher.model.alert import Alert, Purpose
-from dispatcher.model.cap import Severity
+from dispatcher.model.cap import MsgType, Severity
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import (
     CARRIED,
@@ -49,6 +49,7 @@ _LAST_WORD = (
     .order_by(_a.revision.desc())
     .limit(1)
 )
+_WITHDRAWN = select(_e.id).where(_e.incident == _OF, _e.msg_type == MsgType.CANCEL, _e.state == "journaled").limit(1)
 _GIVEN = _r.decision.in_(["release", "break_glass"])
 _READ = (
     select(_r.alert)
@@ -107,7 +108,8 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
     beside = neighbours(connection, incident, now) if now else ()
     stopped = tuple(str(stop) for stop in stops(connection))
     if row is None:
-        return IncidentHistory(id=incident, neighbours=beside, stops=stopped)
+        withdrawn = _withdrawn(connection, incident)
+        return IncidentHistory(id=incident, neighbours=beside, stops=stopped, withdrawn=withdrawn)
     alerts = connection.execute(_ALERTS, {"incident": incident}).scalars().all()
     return IncidentHistory(
         id=incident, revision=row.revision, open=row.open, ended=_ended(connection, incident), kind=row.kind, place=row.place,
@@ -116,6 +118,7 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
         severity=Severity(row.severity) if row.severity else None, facts=json.loads(row.facts),
         lanes=lanes(connection, incident), alerts=tuple(AlertId(a) for a in alerts),
         neighbours=beside, stops=stopped, read=_read(connection, incident),
+        withdrawn=row.playbook is None and _withdrawn(connection, incident),
     )  # fmt: skip
 
 
@@ -123,6 +126,11 @@ def _ended(connection: Connection, incident: IncidentId) -> bool:
     """Whether the latest released word on ``incident`` was an end."""
     last = connection.execute(_LAST_WORD, {"incident": incident}).scalar()
     return last is not None and Purpose(last).ends
+
+
+def _withdrawn(connection: Connection, incident: IncidentId) -> bool:
+    """Whether a source took ``incident`` back, be it before anybody had heard of it."""
+    return connection.execute(_WITHDRAWN, {"incident": incident}).first() is not None
 
 
 def _read(connection: Connection, incident: IncidentId) -> bool:

@@ -117,7 +117,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     connection.execute(_EVENT, {
         "source": event.source, "id": event.id, "incident": event.incident, "digest": event.digest,
         "state": entry.state, "number": number, "received_at": entry.received_at, "payload": entry.payload,
-        "notes": json.dumps(entry.notes, ensure_ascii=False),
+        "notes": json.dumps(entry.notes, ensure_ascii=False), "msg_type": event.msg_type,
     })  # fmt: skip
     if entry.incident is not None:
         revision = max((a.revision for a in entry.alerts if a.incident == event.incident), default=entry.revision + 1)

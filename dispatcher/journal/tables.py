@@ -79,6 +79,7 @@ events = Table(
     Column("received_at", Instant, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("notes", Text, nullable=False),
+    Column("msg_type", String, nullable=False, server_default=""),  # empty where it was written before 0005
 )  # fmt: skip
 
 letters = Table(

@@ -132,6 +132,7 @@ class IncidentHistory:
     neighbours: tuple[Neighbour, ...] = ()
     stops: tuple[str, ...] = ()  # what is stopped now, in words
     read: bool = False  # a person has triggered or released an alert of it, and so knows the place
+    withdrawn: bool = False  # a source took it back before anything was said about it
 
     @property
     def carriers(self) -> frozenset[ChannelId]:

@@ -137,19 +137,20 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
     machine, first = person_of(event.source) is None, matched[0]
     over = event.expires is not None and event.expires <= now
     stale = machine and (over or now - event.sent > deployment.max_age_of(event.source))
-    reopens = machine and history.ended
+    reopens, late = machine and history.ended, machine and history.withdrawn
     again = history.open and history.playbook == first.id
     same = None if history.playbook or history.ended else _same_as(first, regions, deployment, history, now)
     speech = Speech(
         purpose=Purpose.UPDATE if again else Purpose.ALERT, playbook=first, regions=_grown(history, regions),
         severity=_worst(history, _severity(event, first)), place=event.place, facts=event.facts,
         reason=next(v.reason for v in verdicts if v.playbook == first.id),
-        covers=tuple(p.id for p in matched[1:]), hold=stale or reopens or same is not None, back=history.ended,
+        covers=tuple(p.id for p in matched[1:]), hold=stale or reopens or late or same is not None, back=history.ended,
         same_as=same,
     )  # fmt: skip
     pages = (Page(Cause.STALE, _about(event)),) if stale else ()
-    notes = ("its incident was ended: a person has to reopen it",) if reopens else ()
-    return Plan(open=True, speech=speech, pages=pages, verdicts=verdicts, notes=notes)
+    notes = ["its incident was ended: a person has to reopen it"] * reopens
+    notes += ["its source took it back before it came: a person has to look"] * late
+    return Plan(open=True, speech=speech, pages=pages, verdicts=verdicts, notes=tuple(notes))
 
 
 def _grown(history: IncidentHistory, regions: Sequence[RegionId]) -> tuple[RegionId, ...]:
