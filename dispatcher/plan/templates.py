@@ -18,8 +18,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 MAX_OUTPUT = 16 * 1024
 MAX_DEPTH = 24
 MAX_SEPARATOR = 20
-MAX_WORK = 500_000  # characters that one rendering may handle, every step of every round counted at its longest
-MAX_VALUE = 2_000  # characters of the longest value that `plan.occasion.values` gives a name
+MAX_WORK = 2_000_000  # characters that one rendering may handle, every step of every round counted at its longest
+MAX_VALUE = 500  # characters of a name's value, as `plan.occasion.values` gives it: no fact is longer
+LONGER = {"regions": 2_000, "region_names": 6_000}  # the latter is a list, with what stands between when it is joined
 MAX_ROUNDS = 50  # of a loop: no list is longer
 STEP = 20  # what a step costs beside its characters, in characters
 
@@ -133,9 +134,9 @@ def _size(node: nodes.Node) -> int:
     if isinstance(node, nodes.TemplateData | nodes.Const):
         return STEP + len(str(node.as_const()))
     if isinstance(node, nodes.Name):
-        return STEP + MAX_VALUE
-    if isinstance(node, nodes.Filter) and node.name == "join":
-        return STEP + MAX_VALUE * (1 + MAX_SEPARATOR)
+        return STEP + LONGER.get(node.name, MAX_VALUE)
+    if isinstance(node, nodes.Filter) and isinstance(node.node, nodes.Name) and node.name == "join":
+        return _size(node.node) * (1 if node.node.name in LISTS else 1 + MAX_SEPARATOR)
     return STEP + sum(map(_size, node.iter_child_nodes())) if isinstance(node, nodes.Expr | nodes.Operand) else STEP
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from dispatcher.model.incident import MAX_BYTES
 
 FOLDER = Path(__file__).parents[1] / "corpus"
+_UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]")
 _ROW = re.compile(r"\| `(.+?)`( \(made\))? \| (.+?) \| (.+?) \| (.+?) \| (?:`(.+)`|-) \|")
 
 PLAYBOOK = """\
@@ -110,6 +113,11 @@ MADE: dict[str, Callable[[], bytes]] = {
     ),
     "F58-many-at-once/five-hundred-incidents": _burst,
 }
+
+
+def unseen(text: str) -> list[str]:
+    """Its characters that nobody can see, but for line ends."""
+    return [char for char in _UNSEEN.findall(text) if char != "\n"]
 
 
 def corpus(*enters: str) -> list[Entry]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unit.corpus import FOLDER, MADE, PLAYBOOK, Entry, corpus
+from unit.corpus import FOLDER, MADE, PLAYBOOK, Entry, corpus, unseen
 from unit.house import NOW, Road, channel, deployment, road
 from unit.speaking import SENDER
 
@@ -56,11 +56,6 @@ def system() -> Source:
     return found
 
 
-def unseen(text: str) -> str:
-    """The characters of a text that nobody can see, but for line ends."""
-    return "".join(char for char in text if not char.isprintable() and char != "\n")
-
-
 def test_every_file_has_its_row() -> None:
     """Each file of the corpus, kept or made, has one row of the table, and each row its file."""
     kept = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()} - {"README.md"}
@@ -91,7 +86,7 @@ async def test_a_payload_becomes_what_its_row_says(entry: Entry, tmp_path: Path)
         assert entry.says in (reasons if "unreadable" in entry.states else heard)
         assert bool(heard) is ("unreadable" not in entry.states and bool(entry.says))
         everything = heard_by(found, *PUBLIC, "duty-team")
-        assert unseen("".join([reasons, *everything])) == ""
+        assert unseen("".join([reasons, *everything])) == []
         assert headers(found) <= HEADERS
 
 
@@ -137,7 +132,7 @@ def test_a_file_becomes_what_its_row_says(entry: Entry, tmp_path: Path) -> None:
     if found:
         line = "" if found[0].line is None else f" in line {found[0].line}"
         said = "\n".join(map(str, found))
-        assert (f"refused{line}", entry.says in said, unseen(said)) == (entry.becomes, True, ""), said
+        assert (f"refused{line}", entry.says in said, unseen(said)) == (entry.becomes, True, []), said
 
 
 @pytest.mark.parametrize("entry", corpus("template"), ids=str)
@@ -152,7 +147,7 @@ def test_a_foreign_message_is_an_event_or_none() -> None:
     for entry in corpus("foreign"):
         if entry.becomes == "journaled":
             event = read_as(entry.content, system(), "leitstelle-leer", NOW)
-            assert unseen("".join([event.id, event.incident, event.kind, event.place, *event.warnings])) == ""
+            assert unseen("".join([event.id, event.incident, event.kind, event.place, *event.warnings])) == []
 
 
 async def test_every_one_of_many_is_told(tmp_path: Path) -> None:
