@@ -32,7 +32,7 @@ REGIONS = [
 
 def _entries() -> list[Entry]:
     """All payloads that a broker lets through."""
-    found = corpus("event", "events", "foreign", "burst")
+    found = corpus("event", "events", "foreign")
     return [entry for entry in found if max(map(len, entry.payloads)) <= MAX_BYTES]
 
 
@@ -95,6 +95,7 @@ async def test_nothing_hostile_stops_or_delays_an_honest_alarm(world, daemon_of,
         assert wall.board.unexpected == []
         paged = _paged(wall)
 
+    assert paged.pop(Cause.HELD) >= 1  # again and again, until somebody answers
     assert {cause: number for cause, number in paged.items() if number} == _wanted(entries)
     assert _expected(entries) - receipts == Counter()
     for arrival in world.arrivals:
@@ -105,7 +106,8 @@ async def test_nothing_hostile_stops_or_delays_an_honest_alarm(world, daemon_of,
 
 def _wanted(entries: list[Entry]) -> Counter[str]:
     """How many pages each cause is worth: what each source is paged about, up to the most that one may be."""
-    causes = Counter((cause, entry.enters == "foreign") for entry in entries for cause in entry.paged)
+    pairs = ((cause, entry.enters == "foreign") for entry in entries for cause in entry.paged)
+    causes = Counter(pair for pair in pairs if pair[0] != Cause.HELD)
     wanted: Counter[str] = Counter()
     for (cause, _), number in causes.items():
         wanted[cause] += min(MOST, number)

@@ -147,7 +147,7 @@ MISTAKES = {
     "more than a year in ISO 8601": ("max_age: P400D", "max_age: no span between 1 second and 365 days (write 90s"),
     "more than a clock can hold": ("max_age: P9999999999D", "max_age: 'P9999999999D' is no span of time (write 90s"),
     "no time at all": ("max_age: 0s", "max_age: no span between 1 second and 365 days (write 90s"),
-    "a NUL in a path": (r'channels_file: "a\0b"', "channels_file: a NUL is no character of a text (take it out)"),
+    "a NUL in a path": (r'channels_file: "a\0b"', "channels_file: U+0000 cannot be seen, and may hide what is (take it out)"),
     "a NUL as it is": ("channels_file: a\0b", "not YAML: special characters are not allowed (take it out)"),
 }
 
@@ -175,7 +175,7 @@ async def test_a_mistake_is_named_and_kills_no_start(
 def test_no_path_holds_a_nul(where: str, main: Path) -> None:
     """A NUL is refused in paths that nothing opens before the daemon is up."""
     main.write_text(GOOD.replace("journal: {path: here.sqlite}\nconsole: {port: 0}\n", "") + where + r': "a\0b"}')
-    with pytest.raises(ConfigurationError, match=r"dispatcher\.yaml:6: .*: a NUL is no character"):
+    with pytest.raises(ConfigurationError, match=r"dispatcher\.yaml:6: .*: U\+0000 cannot be seen"):
         load_or_last_good(main)
 
 
