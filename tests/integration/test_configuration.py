@@ -147,7 +147,10 @@ MISTAKES = {
     "more than a year in ISO 8601": ("max_age: P400D", "max_age: no span between 1 second and 365 days (write 90s"),
     "more than a clock can hold": ("max_age: P9999999999D", "max_age: 'P9999999999D' is no span of time (write 90s"),
     "no time at all": ("max_age: 0s", "max_age: no span between 1 second and 365 days (write 90s"),
-    "a NUL in a path": (r'channels_file: "a\0b"', "channels_file: U+0000 cannot be seen, and may hide what is (take it out)"),
+    "a NUL in a path": (
+        r'channels_file: "a\0b"',
+        "channels_file: U+0000 cannot be seen, and may hide what is (take it out)",
+    ),
     "a NUL as it is": ("channels_file: a\0b", "not YAML: special characters are not allowed (take it out)"),
 }
 

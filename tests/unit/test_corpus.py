@@ -21,6 +21,7 @@ from dispatcher.model.channel import Audience
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.model.source import Source
+from dispatcher.plan.facts import holds_link
 from dispatcher.plan.library import load_playbook
 from dispatcher.plan.occasion import PROVIDED
 from dispatcher.plan.templates import TemplateRefused, compile_template
@@ -85,6 +86,7 @@ async def test_a_payload_becomes_what_its_row_says(entry: Entry, tmp_path: Path)
         heard = "\n".join(heard_by(found, *PUBLIC))
         assert entry.says in (reasons if "unreadable" in entry.states else heard)
         assert bool(heard) is ("unreadable" not in entry.states and bool(entry.says))
+        assert not holds_link(heard) or "withheld" not in entry.paged
         everything = heard_by(found, *PUBLIC, "duty-team")
         assert unseen("".join([reasons, *everything])) == []
         assert headers(found) <= HEADERS
