@@ -87,7 +87,6 @@ def _record(connection: Connection, said: Alert, at: datetime) -> None:
         incident=incident, alerts=(said,),
     ))  # fmt: skip
     store.write_rows(connection, said, said.plan, at)
-    store.finish_rows(connection, said.id)
 
 
 def _finished(connection: Connection, channels: Sequence[str], at: datetime) -> None:

@@ -146,10 +146,10 @@ class Launch:
         if errors:
             log.warning("rows_wait", alert=alert.id, error=str(errors[0]))
             return False
-        return await self._finish(alert)
+        return len(writes) == 1 or await self._finish(alert)
 
     async def _finish(self, alert: Alert) -> bool:
-        """Only after every batch: until then a restart rebuilds the rows from the plan."""
+        """Only after every batch of several: until then a restart rebuilds the rows from the plan."""
         try:
             await self._journal.write(partial(store.finish_rows, alert=alert.id))
         except JournalBusy:

@@ -58,7 +58,6 @@ class Recovery:
         for record in await self.journal.read(queries.unwritten_alerts):
             alert, at = record.alert, record.released_at
             await self.journal.write(partial(store.write_rows, alert=alert, planned=alert.plan, released_at=at))
-            await self.journal.write(partial(store.finish_rows, alert=alert.id))
         await self.journal.write(partial(moves.settle_standbys, at=self.clock.now()))
         for incident, revision in (await self.journal.read(queries.ended_revisions)).items():
             self.fence.put_up(incident, revision)

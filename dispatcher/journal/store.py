@@ -256,7 +256,12 @@ def write_pages(connection: Connection, pages: Sequence[Alert]) -> bool:
 
 
 def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned], released_at: datetime | None) -> None:
-    """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan; it may be empty."""
+    """Delivery rows, and first attempts where they start at once, for a batch of an alert's plan; it may be empty.
+
+    A batch that is the whole plan is all there is to write: that is noted with it.
+    """
+    if len(planned) == len(alert.plan):
+        finish_rows(connection, alert.id)
     if not planned:
         return
     found = [alert.delivery(p, released_at) for p in planned]
