@@ -42,6 +42,7 @@ from dispatcher.recovery import Recovery
 from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
 from dispatcher.settings.sources import absolute
+from dispatcher.subscribers import JournalSubscribers
 from dispatcher.supervisor import Supervisor
 from dispatcher.telemetry import logger
 from dispatcher.watch import Trouble, Watch
@@ -179,6 +180,7 @@ async def build(
         ))  # fmt: skip
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
         http = await stack.enter_async_context(http_client())
+        http.subscribers = JournalSubscribers(journal, clock)
         connector = Connector(stack, http)
         fence, steps = Fence(), StepBatch(journal, clock)
         setup = await set_up(loaded, path, journal, connector)

@@ -24,6 +24,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from dispatcher.channels._names import Names
+from dispatcher.channels._webpush import Nobody, Subscribers
 from dispatcher.channels.departure import departing, leave
 from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.errors import DispatcherError
@@ -106,7 +107,9 @@ class Http(Protocol):
 
 
 class Outbound(Http, Protocol):
-    """The same, and a way for kinds that speak another protocol."""
+    """The same, a way for kinds that speak another protocol, and who has signed up with this house."""
+
+    subscribers: Subscribers
 
     async def dial(self, host: str, port: int) -> socket.socket:
         """A TCP connection for what is not HTTP; raises `OSError`, and `socket.gaierror` where the name has no address."""
@@ -172,6 +175,7 @@ class AiohttpClient:
     def __init__(self, session: aiohttp.ClientSession, names: Names) -> None:
         """Use `http_client` to make one."""
         self._session, self.names = session, names
+        self.subscribers: Subscribers = Nobody()
 
     async def request(self, request: Request) -> Answer:
         """Send once, read at most 1 MiB within the deadline."""

@@ -227,3 +227,13 @@ configurations = Table(
     Column("files", Text, nullable=False),
     Column("at", Instant, nullable=False),
 )  # fmt: skip
+
+subscribers = Table(
+    "subscribers", metadata,
+    Column("channel", String, primary_key=True),
+    Column("endpoint", String, primary_key=True),
+    Column("p256dh", LargeBinary, nullable=False),
+    Column("auth", LargeBinary, nullable=False),
+    Column("regions", Names, nullable=False),  # none: whatever happens, wherever
+    Column("at", Instant, nullable=False),
+)  # fmt: skip

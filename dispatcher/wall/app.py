@@ -27,6 +27,7 @@ from dispatcher.wall.doubles.sms import GatewayApi, Infobip, Seven, Twilio
 from dispatcher.wall.doubles.teams import Teams
 from dispatcher.wall.doubles.telegram import Telegram
 from dispatcher.wall.doubles.waha import Waha
+from dispatcher.wall.doubles.web_push import WebPush
 from dispatcher.wall.doubles.webhook import Webhook
 from dispatcher.wall.doubles.whatsapp_cloud import WhatsAppCloud
 from dispatcher.wall.doubles.x import X
@@ -37,7 +38,7 @@ from dispatcher.wall.siren import siren
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X, WhatsAppCloud,
-    Matrix, Slack, Signal, Teams, Gotify, Fcm,
+    Matrix, Slack, Signal, Teams, Gotify, Fcm, WebPush,
 )  # fmt: skip
 _LARGEST_REQUEST = 256 * 1024
 _SHUTDOWN_SECONDS = 1.0

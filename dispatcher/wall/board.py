@@ -39,6 +39,7 @@ class Service(StrEnum):
     MQTT = "mqtt"
     WHATSAPP_CLOUD = "whatsapp_cloud"
     FCM = "fcm"
+    WEB_PUSH = "web_push"
 
 
 def now_ms() -> int:

@@ -26,6 +26,7 @@ from contract.kits.email import email
 from contract.kits.fcm import fcm
 from contract.kits.mqtt import mqtt
 from contract.kits.sms import VARIANTS, sms
+from contract.kits.web_push import web_push
 from contract.kits.whatsapp_cloud import cloud
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
@@ -72,6 +73,7 @@ AT_THE_WALL = {
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
     "whatsapp_cloud": lambda url: cloud(f"{url}/whatsapp-cloud"),
     "fcm": lambda url: fcm(f"{url}/fcm", token_url=f"{url}/fcm/token"),
+    "web_push": lambda url: web_push(f"{url}/push"),
     "mqtt": lambda url: mqtt(f"//{urlsplit(broker_at(url)).netloc}", "mqtt"),
     **{f"sms/{via}": lambda url, via=via: sms(via, f"{url}/{via}") for via in VARIANTS},
 }

@@ -76,6 +76,7 @@ ENTRY = st.one_of(
                             "recipients_file": f"{LIVE}-10", **s}, SECRET, HOST),
     st.builds(lambda s, h: {"kind": "fcm", "project": "leer-warnt", "topic": "live", "base_url": h, "token_url": f"{h}/token",
                             **s}, SECRET, HOST),
+    st.builds(lambda s: {"kind": "web_push", "contact": "mailto:live@live.example", **s}, SECRET),
     st.builds(lambda s: {"kind": "mqtt", "url": "mqtts://sirens.live.example", "topic": "live/orders", "ack_topic": "live/#",
                          "username": "live", "ca_file": f"{LIVE}-7", "cert_file": f"{LIVE}-8", "key_file": f"{LIVE}-9",
                          "units": ["siren-1"], **s}, SECRET),

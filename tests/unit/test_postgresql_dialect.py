@@ -18,13 +18,14 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from dispatcher.journal import keeping, moves, queries, standing, steps, store, superseding, tables
+from dispatcher.journal import keeping, moves, queries, standing, steps, store, subscribers, superseding, tables
 from dispatcher.journal import log as facts
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
 from dispatcher.journal.standing import StopRow
 from dispatcher.journal.steps import Step
 from dispatcher.journal.store import Entry, IncidentRow, Letter
+from dispatcher.journal.subscribers import Subscriber
 from dispatcher.journal.tables import metadata
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import ChannelId
@@ -74,6 +75,7 @@ ENTRY = Entry(
 )  # fmt: skip
 ATTEMPT = Attempt(delivery=delivery().id, number=1, started_at=NOW, ended_at=NOW, result=Result.ACCEPTED)
 STEP = Step(delivery().move(DeliveryState.ACCEPTED), (DeliveryState.ACCEPTED,), DeliveryState.SENDING, ATTEMPT)
+SUBSCRIBER = Subscriber("https://x", b"", b"", ("leer",))
 STOP = StopRow(Scope.CHANNEL, "website", "anna", "broken", NOW)
 INCIDENT, ALERT, DELIVERY = IncidentId("i1"), AlertId("a1"), DeliveryId("a1:website")
 
@@ -118,6 +120,9 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "take_out": [partial(superseding.take_out, incident=INCIDENT, revision=9, at=NOW, channels=scope) for scope in (["website"], None)],
     "narrow_incident": [partial(store.narrow_incident, incident=INCIDENT, regions=["leer"])],
     "stops": [standing.stops],
+    "subscribe": [partial(subscribers.subscribe, channel="c", one=SUBSCRIBER, at=NOW, most=9)] * 2,
+    "subscribed": [partial(subscribers.subscribed, channel="c", regions=["leer"])],
+    "unsubscribe": [partial(subscribers.unsubscribe, channel="c", endpoints=["https://x"])],
     "write_stop": [partial(standing.write_stop, stop=STOP)],
     "write_resume": [
         partial(standing.write_resume, scope=STOP.scope, ref=STOP.ref, person=person, at=NOW) for person in ("anna", "ben")
@@ -170,9 +175,9 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(superseding) | units(steps) | units(moves) | units(standing) | units(keeping) | units(
-        queries
-    ) | units(facts) == set(UNITS)
+    assert units(store) | units(subscribers) | units(superseding) | units(steps) | units(moves) | units(
+        standing
+    ) | units(keeping) | units(queries) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:

@@ -3,7 +3,7 @@
 const NAMES = {
   whatsapp: "WhatsApp-Kanal", facebook: "Facebook-Seite", mastodon: "Mastodon", website: "Website", ntfy: "Push-Nachricht",
   sms: "SMS", email: "E-Mail",
-  mqtt: "Sirene, Anzeige", whatsapp_cloud: "WhatsApp-Nachricht", fcm: "App",
+  mqtt: "Sirene, Anzeige", whatsapp_cloud: "WhatsApp-Nachricht", fcm: "App", web_push: "Browser",
   linkedin: "LinkedIn-Seite", bluesky: "Bluesky", instagram: "Instagram", threads: "Threads", x: "X", telegram: "Telegram-Kanal",
   matrix: "Matrix-Raum", slack: "Slack-Kanal", signal: "Signal-Gruppe", teams: "Teams-Kanal", gotify: "Push-Nachricht",
 };
