@@ -64,12 +64,12 @@ async def _flood(count: int, kills: int, world: Receivers, daemon_of: Any, broke
     async with daemon_of(channels) as daemon:
         sending = asyncio.create_task(_send(broker, daemon, count))
         for moment in moments:
-            await daemon.until(lambda at=moment: _written(daemon) >= at, 300)
+            await daemon.until(lambda at=moment: _written(daemon) >= at, 900)
             peaks.append(_peak(daemon))
             await daemon.kill()
             await daemon.start()
         await sending
-        await daemon.until(lambda: _written(daemon) == count + 1, 300)
+        await daemon.until(lambda: _written(daemon) == count + 1, 900)
         await daemon.until(lambda: len(came) == 4)
         peaks.append(_peak(daemon))
         ((received,),) = daemon.rows("SELECT received_at FROM events WHERE id = 'extreme'")
