@@ -24,6 +24,8 @@ from integration.broker import Mosquitto
 
 from dispatcher.app import EXIT_BROKEN
 from dispatcher.intake.embedded import free_port
+from dispatcher.journal.base import LOG_KEPT
+from dispatcher.journal.disk import MOST_LOG, MUCH_LOG
 from dispatcher.plan.pages import Cause
 from dispatcher.wall.app import running_wall
 
@@ -236,6 +238,35 @@ async def test_a_disk_too_full_to_tidy_up_loses_nothing(bench) -> None:
         assert first_fault(bench.log)
         await bench.take_in(daemon, *names, "after")
     assert daemon.journal_path.stat().st_size > 100_000
+
+
+async def test_a_log_that_cannot_be_copied_has_an_end(bench, mosquitto) -> None:
+    """At 80 % of what the log may take staff are paged, at all of it nothing new is acknowledged; with room it goes on."""
+    async with running_wall() as wall, receipts(mosquitto) as heard:
+        duty = {"kind": "ntfy", "realm": "exercise", "audience": "staff", "url": f"{wall.url}/ntfy/duty"}
+        daemon = bench.daemon(duty=duty)
+        log = daemon.journal_path.with_name("journal.sqlite-wal")
+
+        def paged(words: str) -> bool:
+            return any(Cause.JOURNAL.headline in p["text"] and words in p["text"] for p in wall.board.posts())
+
+        async with daemon:
+            async with bench.afflicted(daemon, "pwrite64", "error=ENOSPC", daemon.journal_path):
+                await publish(mosquitto, [b"x" * 100_000 + bytes([n]) for n in range(60)])
+                await daemon.until(lambda: log.stat().st_size > 5 * 2**20)  # SQLite copies it from 4 MB on
+                os.truncate(log, MUCH_LOG)  # as if much more had come: what lies behind its end does not concern SQLite
+                await bench.world.until(lambda: paged("256 MB no new event"), 10)
+                await until_readiness(daemon, 1, journal=True)
+                os.truncate(log, MOST_LOG)
+                await until_readiness(daemon, 5, journal=False)
+                await publish(mosquitto, [event("straw")])
+                await bench.world.until(lambda: paged("not taken in"), 10)
+                assert daemon.rows("SELECT id FROM events") == []
+            await until_readiness(daemon, 10, journal=True)
+            await bench.world.until(lambda: "straw" in heard)
+            assert log.stat().st_size <= LOG_KEPT
+            assert daemon.rows("SELECT count(*) FROM letters") == [(60,)]
+            assert daemon.rows("PRAGMA integrity_check") == [("ok",)]
 
 
 async def test_a_disk_that_hangs_holds_up_nothing_but_writing(bench, mosquitto) -> None:
