@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event, update
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.journal.disk import Disk
 from dispatcher.journal.guard import Guard
 from dispatcher.journal.inspection import Inspection
-from dispatcher.journal.tables import meta
 from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
 from dispatcher.model.errors import JournalBroken, JournalBusy, JournalLocked
 from dispatcher.model.playbook import Strict
@@ -174,8 +173,9 @@ def lock_file(path: Path) -> int:
 
 
 def _touch(connection: Connection) -> None:
-    """Write something: only after a commit that did does SQLite try to copy its log."""
-    connection.execute(update(meta).values(value=meta.c.value))
+    """Change something that nobody reads: only after a commit that did does SQLite try to copy its log."""
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version = {1 - version}")
 
 
 def _prepare(engine: Engine, path: Path) -> None:
