@@ -37,6 +37,7 @@ from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause, Page
+from dispatcher.public.app import Desk, make_public
 from dispatcher.pulse import Pulse
 from dispatcher.recovery import Recovery
 from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
@@ -72,6 +73,7 @@ class Service:
     pulse: Pulse = field(default_factory=Pulse)
     intake: MqttIntake | None = None
     url: str = ""
+    public: str = ""
     broken: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
     reloader: Reloader | None = None
@@ -180,7 +182,7 @@ async def build(
         ))  # fmt: skip
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
         http = await stack.enter_async_context(http_client())
-        http.subscribers = JournalSubscribers(journal, clock)
+        http.subscribers = subscribers = JournalSubscribers(journal, clock)
         connector = Connector(stack, http)
         fence, steps = Fence(), StepBatch(journal, clock)
         setup = await set_up(loaded, path, journal, connector)
@@ -227,6 +229,7 @@ async def build(
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
+        await serve_public(stack, service, subscribers)
         listen(stack, service, feed, watch)
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
@@ -264,12 +267,25 @@ def hosts(service: Service) -> set[str]:
 
 async def serve_console(stack: AsyncExitStack, context: Context) -> str:
     """Serve the HTTP interface; the address it listens on."""
-    runner = web.AppRunner(make_console(context), access_log=None, shutdown_timeout=1.0)
+    url = await serve_at(stack, make_console(context), context.settings.host, context.settings.port)
+    stack.callback(context.hub.close)
+    return url
+
+
+async def serve_public(stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers) -> None:
+    """Serve what strangers may reach, where that is wanted."""
+    if (public := service.loaded.public) is not None:
+        setup = service.pipeline.setup
+        desk = Desk(setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers)
+        service.public = await serve_at(stack, make_public(desk), public.host, public.port)
+
+
+async def serve_at(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
+    """Serve ``app`` until the stack is undone; the address it listens on. Raises `OSError` where it is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    stack.callback(context.hub.close)
-    site = web.TCPSite(runner, context.settings.host, context.settings.port)
-    await site.start()
+    await web.TCPSite(runner, host, port).start()
     host, port = runner.addresses[0][:2]
     return f"http://{host}:{port}"
 

@@ -23,7 +23,7 @@ from dispatcher.telemetry import logger
 
 log = logger("reload")
 
-_FIXED = ("realm", "broker", "journal", "console", "heartbeat")
+_FIXED = ("realm", "broker", "journal", "console", "public", "heartbeat")
 
 
 @dataclass(slots=True)

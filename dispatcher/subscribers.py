@@ -31,11 +31,22 @@ class JournalSubscribers:
         found = await self._journal.read(partial(subscribers.subscribed, channel=channel, regions=regions))
         return [Subscription(one.endpoint, one.p256dh, one.auth) for one in found]
 
-    async def add(self, channel: ChannelId, one: Subscription, regions: Sequence[str], most: int) -> bool:
-        """Write one down; False where there are ``most`` already. Raises `JournalError`."""
+    async def add(
+        self, channel: ChannelId, one: Subscription, regions: Sequence[str], most: int, *, replaces: str = ""
+    ) -> bool:
+        """Write one down, in the place of the endpoint it ``replaces``; False where there are ``most`` already.
+
+        Raises `JournalError`.
+        """
         row = Subscriber(one.endpoint, one.p256dh, one.auth, tuple(regions))
-        unit = partial(subscribers.subscribe, channel=channel, one=row, at=self._clock.now(), most=most)
+        unit = partial(
+            subscribers.subscribe, channel=channel, one=row, at=self._clock.now(), most=most, replaces=replaces
+        )
         return await self._journal.write(unit)
+
+    async def remove(self, channel: ChannelId, endpoint: str) -> None:
+        """Forget one who wants to be forgotten, known or not. Raises `JournalError`."""
+        await self._journal.write(partial(subscribers.unsubscribe, channel=channel, endpoints=[endpoint]))
 
     async def drop(self, channel: ChannelId, endpoints: Sequence[str]) -> None:
         """Forget these; where the journal cannot be written they are met again, and dropped then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select
@@ -22,9 +22,19 @@ class Subscriber:
     regions: tuple[str, ...] = ()
 
 
-def subscribe(connection: Connection, channel: str, one: Subscriber, at: datetime, *, most: int) -> bool:
-    """Write ``one`` down, or what it wants now; False where ``most`` others have signed up already."""
+def subscribe(
+    connection: Connection, channel: str, one: Subscriber, at: datetime, *, most: int, replaces: str = ""
+) -> bool:
+    """Write ``one`` down, or what it wants now; False where ``most`` others have signed up already.
+
+    Where ``replaces`` is known, ``one`` takes its place and its regions.
+    """
     s = t.subscribers.c
+    before = (s.channel == channel, s.endpoint == replaces)
+    regions = connection.execute(select(s.regions).where(*before)).scalar() if replaces else None
+    if regions is not None:
+        connection.execute(delete(t.subscribers).where(*before))
+        one = replace(one, regions=regions)
     others = select(func.count()).where(s.channel == channel, s.endpoint != one.endpoint)
     if connection.execute(others).scalar_one() >= most:
         return False

@@ -22,6 +22,7 @@ from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Release, Strict
 from dispatcher.plan.library import load_library
+from dispatcher.public.settings import PublicSettings
 from dispatcher.settings.advice import advice
 from dispatcher.settings.channels import Territory, load_channels
 from dispatcher.settings.people import PeopleFile, load_people, unreachable
@@ -52,6 +53,7 @@ class Loaded:
     secrets: tuple[Problem, ...]
     digest: str
     heartbeat: HeartbeatSettings | None = None
+    public: PublicSettings | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
 
@@ -78,7 +80,13 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     main = anchored(validated(document, Main), path.parent)
     if drill is not None:
         main = main.model_copy(
-            update={"realm": Realm.EXERCISE, "broker": None, "heartbeat": None, "console": ConsoleSettings()}
+            update={
+                "realm": Realm.EXERCISE,
+                "broker": None,
+                "heartbeat": None,
+                "public": None,
+                "console": ConsoleSettings(),
+            }
         )
     territory = Territory(main.realm, main.sender.sender, load_regions(main, sources), wall, drill)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
@@ -108,7 +116,7 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
         secrets=(
             *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
         ),
-        digest=sources.digest, heartbeat=main.heartbeat, files=sources.texts,
+        digest=sources.digest, heartbeat=main.heartbeat, public=main.public, files=sources.texts,
     )  # fmt: skip
 
 

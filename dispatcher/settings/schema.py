@@ -18,6 +18,7 @@ from dispatcher.model.cap import Realm
 from dispatcher.model.channel import AfterCorrection, Audience, ChannelState, InDoubt
 from dispatcher.model.deployment import Level, Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
+from dispatcher.public.settings import PublicSettings
 from dispatcher.settings.people import PersonEntry, PersonName
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -127,6 +128,7 @@ class Main(Strict):
     broker: MqttSettings | None = None
     journal: JournalSettings = JournalSettings()
     console: ConsoleSettings = ConsoleSettings()
+    public: PublicSettings | None = Field(default=None, description="what strangers may reach: the page to sign up on")
     heartbeat: HeartbeatSettings | None = Field(default=None, description="a monitor that misses us when we are dead")
     timezone: ZoneInfo = Field(default=ZoneInfo("Europe/Berlin"), description="of the times in texts")
     max_age: Span = Field(default=timedelta(minutes=10), description="older events are held and paged")

@@ -26,6 +26,7 @@ from dispatcher.model.source import Rule, Signature, Source
 from dispatcher.plan.library import load_playbook
 from dispatcher.plan.occasion import PROVIDED
 from dispatcher.plan.templates import FILTERS, TESTS
+from dispatcher.public.settings import PublicSettings
 from dispatcher.settings.people import PersonEntry
 from dispatcher.settings.schema import ChannelEntry, Contact, Main, RateEntry, RegionEntry, SenderEntry
 
@@ -33,7 +34,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SETTINGS, PLAYBOOKS = ((DOCS / name).read_text() for name in ("configuration.md", "playbooks.md"))
 MODELS: dict[str, type[BaseModel]] = {
     "`dispatcher.yaml`": Main, "`sender`": SenderEntry, "`sender.contact`": Contact, "`broker`": MqttSettings,
-    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
+    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`public`": PublicSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
     "`rate`": RateEntry, "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
     "Tokens": TokensFile, "`tokens`": Entry,
 }  # fmt: skip
