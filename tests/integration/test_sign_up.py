@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from contract.browser import Browser, base64, unbase64
 from contract.kit import post
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from integration.paper import QUIET
+from playwright.async_api import async_playwright
 
 from dispatcher.app import Service, build
 from dispatcher.channels.web_push import Settings
@@ -218,3 +221,33 @@ async def test_it_is_off_unless_it_is_wanted(main: Path) -> None:
     main.write_text(MAIN.replace("public: {port: 0}\n", ""))
     async with opened(main) as desk:
         assert desk.service.public == ""
+
+
+async def test_a_browser_shows_what_it_is_sent(main: Path, need: Callable[..., str]) -> None:
+    """In a real browser the page runs without a complaint, and its worker shows a message once, whoever sends it twice."""
+    said = json.dumps({"title": "Brand", "body": "Fenster zu.", "tag": "t1", "url": "", "lang": "de"})
+    async with opened(main) as desk, async_playwright() as driver:
+        origin = desk.service.public.replace("127.0.0.1", "localhost")
+        chromium = await driver.chromium.launch(executable_path=need("chromium", "chromium-browser"), args=QUIET)
+        context = await chromium.new_context()
+        await context.grant_permissions(["notifications"], origin=origin)
+        page, complaints = await context.new_page(), list[str]()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        await page.goto(f"{origin}/push/browsers/")
+        await page.evaluate("navigator.serviceWorker.register('/push/worker.js', {scope: location.pathname})")
+        await page.wait_for_function("navigator.serviceWorker.ready.then(() => true)")
+        workers, known = await context.new_cdp_session(page), asyncio.Queue[str]()
+        workers.on(
+            "ServiceWorker.workerRegistrationUpdated",
+            lambda event: [known.put_nowait(one["registrationId"]) for one in event["registrations"]],
+        )
+        await workers.send("ServiceWorker.enable")
+        message = {"origin": origin, "registrationId": await known.get(), "data": said}
+        for _ in range(2):
+            await workers.send("ServiceWorker.deliverPushMessage", message)
+        shown = "navigator.serviceWorker.ready.then((r) => r.getNotifications()).then((all) => all.map((n) => [n.title, n.body]))"
+        await page.wait_for_function(f"{shown}.then((all) => all.length > 0)")
+        assert await page.evaluate(shown) == [["Brand", "Fenster zu."]]
+        assert complaints == []
+        await chromium.close()
