@@ -39,6 +39,7 @@ from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause, Page
 from dispatcher.public.app import Desk, make_public
 from dispatcher.pulse import Pulse
+from dispatcher.readiness import Board
 from dispatcher.recovery import Recovery
 from dispatcher.reload import Connector, Reloader, lines, problems_of, set_up
 from dispatcher.settings import Loaded
@@ -218,6 +219,7 @@ async def build(
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
         show_life(service, http)
+        board = ask_channels(service, http)
         service.ready = True
         service.adopt(loaded)
         if path is not None:
@@ -225,7 +227,7 @@ async def build(
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
             clock=clock, settings=loaded.console, links=links, ready=service.readiness, problems=service.problems,
-            reload=service.reload,
+            reload=service.reload, board=board,
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
@@ -249,6 +251,13 @@ def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) ->
     feed.add(MqttStatus(intake, service.journal))
     service.spawn(intake.run(), "mqtt")
     stack.push_async_callback(intake.close)
+
+
+def ask_channels(service: Service, http: AiohttpClient) -> Board:
+    """Whether each channel could post, from now on; what fails in here is logged and harms nothing."""
+    board = Board(service.pipeline, http, lambda: service.loaded.canaries)
+    service.once(board.run(), "readiness")
+    return board
 
 
 def show_life(service: Service, http: AiohttpClient) -> None:

@@ -37,6 +37,9 @@ BROKER = Gauge("dispatcher_broker_connected", "1 while the broker connection sta
 LOOK_UPS = Counter(
     "dispatcher_look_ups_total", "Host names asked for, by result: fresh, last_good, failed", ["result"], registry=REGISTRY
 )  # fmt: skip
+READY = Gauge(
+    "dispatcher_channel_ready", "1 while a channel could post; degraded counts", ["channel"], registry=REGISTRY
+)
 HEARTBEAT = Gauge("dispatcher_heartbeat_heard", "1 while the outside monitor hears our heartbeat", registry=REGISTRY)
 
 

@@ -54,6 +54,8 @@ _PERSONAL = re.compile(r"[^\s<>\"'=:]+@[^\s<>\"']+|\+?\d[\d /().-]{5,}\d")
 class ListSettings(ChannelSettings):
     """Whom a channel writes to: a list in the settings, or a file with one on each line, read again when it changes."""
 
+    address = ("recipients", "recipients_file")
+
     recipients: tuple[str, ...] = Field(default=(), max_length=_MOST)
     recipients_file: Path | None = Field(default=None, description="one on each line; # begins a remark")
 

@@ -18,9 +18,10 @@ import os
 import pkgutil
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Protocol, Self, cast
+from typing import Annotated, ClassVar, Protocol, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -100,6 +101,7 @@ class Credential(Strict):
     name: str = ""
     token_file: Path | None = None
     token_env: str | None = None
+    valid_until: date | None = Field(default=None, description="its last day, where the provider does not tell it")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -121,7 +123,12 @@ class Credential(Strict):
 
 
 class ChannelSettings(Strict):
-    """What a kind needs to speak. Kinds add their own fields; ``base`` says which of them requests go to."""
+    """What a kind needs to speak. Kinds add their own fields; ``base`` says which of them requests go to.
+
+    ``address`` names the fields that say where a post appears: a canary has to say them anew.
+    """
+
+    address: ClassVar[tuple[str, ...]] = ("credential",)
 
     credential: Credential | None = None
 

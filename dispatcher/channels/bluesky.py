@@ -36,6 +36,8 @@ _LOGIN = frozenset(
 class Settings(ChannelSettings):
     """An account; its credential is an app password, never the account's own."""
 
+    address = ("identifier",)
+
     identifier: str = Field(pattern=r"^[A-Za-z0-9.:_-]{3,253}$", description="handle or DID of the account")
     credential: Credential
     base_url: Url = Field(default="https://bsky.social", description="the account's server (PDS)")

@@ -21,6 +21,8 @@ from dispatcher.model.delivery import Outcome, Result
 class Settings(ChannelSettings):
     """Nothing is called, so nothing is needed but the room that a text has there."""
 
+    address = ()
+
     limit: int = Field(default=4_000, ge=20, le=100_000, description="longest text, in characters")
 
 

@@ -23,6 +23,8 @@ from dispatcher.model.delivery import Outcome, Reason, Result
 class Settings(ChannelSettings):
     """A Page; its token needs ``pages_manage_posts`` and ``pages_read_engagement``."""
 
+    address = ("page_id",)
+
     page_id: str = Field(pattern=r"^\d{1,30}$")
     credential: Credential
     base_url: Url = "https://graph.facebook.com"

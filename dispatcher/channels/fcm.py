@@ -32,6 +32,8 @@ _QUOTA_WAIT = timedelta(minutes=1)  # where Google names none
 class Settings(ChannelSettings):
     """A project, a topic of it, and a service account that may send; or a token that another program keeps fresh."""
 
+    address = ("topic",)
+
     project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,29}$", description="the project's id")
     topic: str = Field(pattern=r"^[A-Za-z0-9_.~%-]{1,200}$", description="without /topics/ before it")
     login: Literal["service_account", "token"] = Field(default="service_account", description="what the credential is")

@@ -25,6 +25,8 @@ _HOSTS = {"facebook": "https://graph.facebook.com", "instagram": "https://graph.
 class Settings(ChannelSettings):
     """A professional account. Through Facebook's login posts can be deleted, through Instagram's they cannot."""
 
+    address = ("user_id",)
+
     user_id: str = Field(pattern=r"^\d{1,30}$", description="number of the professional account")
     credential: Credential
     image_url: Url = Field(

@@ -31,6 +31,8 @@ _PARTIAL_UPDATE = {"X-RestLi-Method": "PARTIAL_UPDATE"}
 class Settings(ChannelSettings):
     """A page; its token needs ``w_organization_social`` and ``r_organization_social`` and dies after 60 days."""
 
+    address = ("organization_id",)
+
     organization_id: str = Field(pattern=r"^\d{1,20}$")
     credential: Credential
     base_url: Url = "https://api.linkedin.com"

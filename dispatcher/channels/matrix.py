@@ -31,6 +31,8 @@ _ONLY_MESSAGES = segment('{"types":["m.room.message"]}')
 class Settings(ChannelSettings):
     """A room by its id, for its names may move to another, and the access token of an account that may post there."""
 
+    address = ("room_id",)
+
     base_url: Url = Field(description="address of the homeserver", examples=["https://matrix.example.org"])
     room_id: str = Field(pattern=r"^![^\s/?#]{1,254}$", description="id of the room", examples=["!leer:matrix.example"])
     credential: Credential

@@ -43,6 +43,8 @@ UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 class Settings(ChannelSettings):
     """A broker, the topic that orders go to, and the one where units answer; the credential is the user's password."""
 
+    address = ("topic",)
+
     url: str = Field(
         pattern=r"^mqtts?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$",
         description="mqtt://host[:1883] or mqtts://host[:8883]",

@@ -35,6 +35,8 @@ _TAGS = {
 class Settings(ChannelSettings):
     """A topic. Whoever knows the name of an open topic reads it, so a duty team's needs access control and a token."""
 
+    address = ("url",)
+
     url: str = Field(
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?/[-_A-Za-z0-9]{1,64}$",
         description="address of the topic",

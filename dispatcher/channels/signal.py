@@ -42,6 +42,8 @@ _FAILURE = re.compile(r"[A-Z_]{1,40}")
 class Settings(ChannelSettings):
     """A group, and who writes to it. The gateway asks for no secret; a proxy before it may, for a bearer token."""
 
+    address = ("group",)
+
     base_url: Url = Field(description="address of signal-cli-rest-api", examples=["http://127.0.0.1:8080"])
     number: str = Field(pattern=r"^\+[1-9]\d{6,14}$", description="who writes", examples=["+4917012345678"])
     group: str = Field(

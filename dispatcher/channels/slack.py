@@ -46,6 +46,8 @@ _ERRORS: Mapping[str, Class] = {
 class Settings(ChannelSettings):
     """A channel by its id, for changes and look-ups take no name, and the token of an app that may post there."""
 
+    address = ("channel_id",)
+
     channel_id: str = Field(pattern=r"^[CGD][A-Z0-9]{8,30}$", description="id of the channel", examples=["C0123456789"])
     credential: Credential
     base_url: Url = "https://slack.com/api"

@@ -31,6 +31,8 @@ _UNCHANGED, _GONE = "message is not modified", "message to delete not found"
 class Settings(ChannelSettings):
     """A channel by its public name or its number, and the token of a bot that may post there."""
 
+    address = ("chat_id",)
+
     chat_id: str = Field(pattern=r"^(@[A-Za-z0-9_]{4,32}|-100\d{5,15})$", description="@name or -100...")
     credential: Credential
     base_url: Url = "https://api.telegram.org"

@@ -36,6 +36,8 @@ _TYPES = {MsgType.ALERT: "alert.published", MsgType.UPDATE: "alert.updated", Msg
 class Settings(ChannelSettings):
     """A receiver. Its secret (``whsec_`` and Base64) is named by ``secret_file`` or ``secret_env``."""
 
+    address = ("url",)
+
     url: str = Field(pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")
     secret_file: Path | None = None
     secret_env: str | None = None

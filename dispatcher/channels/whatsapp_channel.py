@@ -33,6 +33,8 @@ _NOT_SENDING = (Result.PERMANENT, Reason.AUTH)
 class Settings(ChannelSettings):
     """A channel, posted by hand or through WAHA, which needs ``base_url``, ``chat_id`` and the API key."""
 
+    address = ("chat_id",)
+
     via: Literal["by_hand", "waha"] = "by_hand"
     invite_url: Url = Field(default="", description="public link of the channel")
     base_url: Url = Field(default="", description="address of WAHA")

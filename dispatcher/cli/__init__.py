@@ -184,6 +184,27 @@ def _check(
     raise typer.Exit(check(config, secrets=secrets))
 
 
+@app.command("doctor")
+def _doctor(config: File = _DEFAULT) -> None:
+    """Ask every channel whether it could post. Nothing is posted; fails where one is not ready."""
+    from dispatcher.cli.doctor import doctor
+
+    raise typer.Exit(doctor(config))
+
+
+@app.command("canary")
+def _canary(
+    channels: Annotated[list[str] | None, typer.Argument(help="Ids of channels; all that have a canary else.")] = None,
+    *,
+    url: Annotated[str, typer.Option(help="The daemon's HTTP interface.")] = "http://127.0.0.1:8080",
+    token: Annotated[str, typer.Option(envvar="DISPATCHER_TOKEN", help="Better given by the environment.")] = "",
+) -> None:
+    """Post a test to the private targets of channels. The running daemon reads it back and keeps the day."""
+    from dispatcher.cli.canary import canary
+
+    raise typer.Exit(canary(channels or [], url=url, token=token))
+
+
 @app.command("preview")
 def _preview(
     playbook: Annotated[str, typer.Argument(help="Id of a playbook.")],

@@ -21,10 +21,14 @@ class Refused(DispatcherError):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A running daemon and who asks it: the base address of its HTTP interface, and a person's token."""
+    """A running daemon and who asks it: the base address of its HTTP interface, and a person's token.
+
+    An answer is waited for at most ``seconds``.
+    """
 
     url: str
     token: str
+    seconds: float = 30
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer to one request below ``/api/v1/``; raises `Refused` with the daemon's own words."""
@@ -43,7 +47,7 @@ class Daemon:
         url = f"{self.url.rstrip('/')}/api/v1/{path}"
         try:
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.seconds)) as session,
                 session.request(method, url, json=said, headers=headers) as response,
             ):
                 answer = await response.json(content_type=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import Any, TypeVar
 
@@ -119,8 +120,10 @@ async def all_at_once(call: Call[Nothing]) -> web.Response:
     """Give all that the page shows, in one piece."""
     context, ready = call.context, dict(call.context.ready())
     problems = [str(problem) for problem in context.problems]
-    look = partial(snapshot, deployment=context.deployment, ready=ready, problems=problems)
-    return _json(_found(await call.request.app[SHARED].text(f"snapshot {ready}", look), "no snapshot"))
+    channels = Counter(condition.state.value for condition in context.board.conditions())
+    look = partial(snapshot, deployment=context.deployment, ready=ready, problems=problems, channels=channels)
+    key = f"snapshot {ready} {sorted(channels.items())}"
+    return _json(_found(await call.request.app[SHARED].text(key, look), "no snapshot"))
 
 
 def _found(data: T | None, otherwise: str) -> T:

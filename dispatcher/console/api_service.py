@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from dispatcher.console.auth import Role
+from dispatcher.console.context import Context
 from dispatcher.console.openapi import DESCRIPTION
 from dispatcher.console.problems import HttpProblem
 from dispatcher.console.routing import Call, Routes
-from dispatcher.console.schemas import Nothing
-from dispatcher.console.views import answer
+from dispatcher.console.schemas import Nothing, WhichCanaries
+from dispatcher.console.views import answer, condition_view
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.errors import ConfigurationError
+from dispatcher.model.readiness import Condition
 from dispatcher.telemetry import REGISTRY
 
 routes = Routes()
@@ -44,6 +50,24 @@ async def reload(call: Call[Nothing]) -> web.Response:
         said = [str(problem) for problem in error.problems]
         raise HttpProblem(422, "the running configuration stays", problems=said) from None
     return answer({"problems": [str(problem) for problem in found]})
+
+
+@routes("GET /api/v1/readiness", role=Role.VIEWER, reads=Nothing)
+async def readiness(call: Call[Nothing]) -> web.Response:
+    """Say of each channel whether it could post, as its last probe found it, and when it was last proven live."""
+    return answer({"channels": _board(call.context, call.context.board.conditions())})
+
+
+@routes("POST /api/v1/canary", role=Role.OPERATOR, reads=WhichCanaries)
+async def canary(call: Call[WhichCanaries]) -> web.Response:
+    """Post a test to the private targets of channels and read it back."""
+    named = [ChannelId(name) for name in call.data.channels]
+    return answer({"channels": _board(call.context, await call.context.board.sing(named or None))})
+
+
+def _board(context: Context, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+    profiles = context.deployment.channels
+    return [condition_view(one, profiles[one.channel]) for one in conditions if one.channel in profiles]
 
 
 @routes("GET /metrics", role=Role.VIEWER, reads=Nothing)

@@ -29,14 +29,13 @@ _templates = Environment(
 @routes("GET /", role=None, reads=Nothing)
 async def page(call: Call[Nothing]) -> web.Response:
     """Show the page, or the way to log in."""
-    try:
-        who = await recognised(call.request, call.context)
-    except HttpProblem:
-        raise web.HTTPSeeOther("/login") from None
-    if not who.role.may(Role.VIEWER):
-        raise HttpProblem(403, f"role {who.role} has no page")
-    operates = who.role.may(Role.OPERATOR)
-    return html("page.html", call.context, who=who, operates=operates, regions=call.context.deployment.regions)
+    return await _for_people(call, "page.html")
+
+
+@routes("GET /readiness", role=None, reads=Nothing)
+async def readiness(call: Call[Nothing]) -> web.Response:
+    """Show how ready each channel is, or the way to log in."""
+    return await _for_people(call, "readiness.html")
 
 
 @routes("GET /login", role=None, reads=Ticket)
@@ -77,6 +76,17 @@ def static_files() -> list[Route]:
         for path in sorted((_HERE / "static").iterdir())
         if path.suffix in _TYPES
     ]
+
+
+async def _for_people(call: Call[Nothing], name: str) -> web.Response:
+    try:
+        who = await recognised(call.request, call.context)
+    except HttpProblem:
+        raise web.HTTPSeeOther("/login") from None
+    if not who.role.may(Role.VIEWER):
+        raise HttpProblem(403, f"role {who.role} has no page")
+    operates = who.role.may(Role.OPERATOR)
+    return html(name, call.context, who=who, operates=operates, regions=call.context.deployment.regions)
 
 
 async def _begin(call: Call[Any], who: Identity, response: web.Response) -> web.Response:

@@ -123,6 +123,12 @@ class Confirmation(Shape):
     url: Annotated[str, Field(max_length=2_000, pattern=r"^(https?://[^\s<>\"]+)?$")] = ""
 
 
+class WhichCanaries(Shape):
+    """Which channels prove themselves at their private targets; none means all that have one."""
+
+    channels: Annotated[list[Id], Field(default_factory=list, max_length=MAX_LIST)]
+
+
 class Credentials(Shape):
     """A bearer token, to begin a session with."""
 

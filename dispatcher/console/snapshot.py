@@ -19,13 +19,18 @@ INCIDENTS, HELD, BY_HAND, REST = 50, 100, 100, 20
 
 
 def snapshot(
-    connection: Connection, deployment: Deployment, ready: Mapping[str, bool], problems: list[str]
+    connection: Connection,
+    deployment: Deployment,
+    ready: Mapping[str, bool],
+    problems: list[str],
+    channels: Mapping[str, int],
 ) -> dict[str, Any]:
     """One consistent look at the journal; ``seq`` says how far it goes."""
     held = queries.alert_records(connection, state="held", limit=HELD, oldest=True)
     by_hand = queries.deliveries(connection, state=DeliveryState.BY_HAND, limit=BY_HAND)
     return {
         "seq": queries.last_seq(connection), "ready": ready, "problems": problems,
+        "channels": channels,
         "incidents": queries.incidents(connection, limit=INCIDENTS),
         "held": [alert_in_full(record, deployment) for record in held],
         "by_hand": _tasks(connection, by_hand, deployment),

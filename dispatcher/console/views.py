@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,16 @@ from dispatcher.model.delivery import Delivery
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.model.playbook import FactSpec, Playbook
+from dispatcher.model.readiness import Condition
 from dispatcher.plan.compose import follow_up, select_channels
+from dispatcher.plan.readiness import remedy
 
 _RAW_CHARACTERS = 4_000
 _LINK = re.compile(r"/act/[\w.~-]+")
 
 
 def encoded(data: Any) -> str:
-    """``data`` as JSON text; times in ISO 8601."""
+    """``data`` as JSON text; times in ISO 8601, spans in seconds."""
     return json.dumps(data, ensure_ascii=False, default=_plain)
 
 
@@ -38,6 +40,8 @@ answer = partial(web.json_response, dumps=encoded)
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, frozenset | set):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
@@ -113,6 +117,13 @@ def channel_view(
 ) -> dict[str, Any]:
     """A channel's profile with what it has done so far."""
     return asdict(profile) | {"deliveries": counts or {}, "latest": latest}
+
+
+def condition_view(condition: Condition, profile: ChannelProfile) -> dict[str, Any]:
+    """A line of the board of readiness, with what a person can do about it."""
+    names = ("state", "reason", "detail", "since", "checked_at", "valid_until", "left", "proven_at", "proven", "canary")
+    said = {name: getattr(condition, name) for name in names}
+    return _named(profile, profile.id) | {"audience": profile.audience} | said | {"remedy": remedy(condition)}
 
 
 def playbook_view(playbook: Playbook) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
@@ -13,6 +14,8 @@ from dispatcher.model.gsm import segments
 from dispatcher.model.length import emoji_by_bytes, weighted
 
 ChannelId = NewType("ChannelId", str)
+
+PROBE_EVERY = timedelta(minutes=3)
 
 _GRAPHEME = regex.compile(r"\X")
 _URL = regex.compile(r"https?://[^\s<>\"']+")
@@ -147,6 +150,8 @@ class ChannelProfile:
     state: ChannelState = ChannelState.ACTIVE
     successor: str = ""  # the channel that its readers find us on instead
     farewell: tuple[tuple[str, str], ...] = ()  # what it says to them for the last time: language and text
+    probe_every: timedelta = PROBE_EVERY
+    valid_until: datetime | None = None  # as people say of its credential, where the provider does not
 
     def serves(self, regions: frozenset[RegionId]) -> bool:
         """Whether this channel speaks for any of ``regions``."""

@@ -122,7 +122,11 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A channel's answer to one verb, in this house's words. ``retry_after`` is the provider's own demand."""
+    """A channel's answer to one verb, in this house's words. ``retry_after`` is the provider's own demand.
+
+    A probe also tells what its provider tells: ``valid_until``, when the credential ends, and ``left``, how many posts
+    are left of a quota. READY with a ``reason`` means: it would take a post, but not for long or not for all.
+    """
 
     result: Result
     reason: Reason | None = None
@@ -130,6 +134,8 @@ class Outcome:
     provider_id: str = ""
     url: str = ""
     retry_after: timedelta | None = None
+    valid_until: datetime | None = None
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,11 @@ class Permits:
         most = posts if rank <= TOP_RANK else max(1, posts - max(1, posts // 5))
         return posted[len(posted) - most] + seconds - now if len(posted) >= most else 0.0
 
+    def spares(self, profile: ChannelProfile) -> bool:
+        """Whether what can wait may call its origin now: nothing is on its way there, and nobody told us to hold back."""
+        idle = not self.closed and self._origin(profile.origin).under_way == 0
+        return idle and self.waits_for(profile) <= 0
+
     def probe_in(self, profile: ChannelProfile) -> float:
         """Seconds until its origin, which does not answer, is tried again."""
         return self._origin(profile.origin).wait(self.monotonic())

@@ -52,6 +52,8 @@ class Cause(StrEnum):
     LOOP = "loop"
     GAP = "gap"
     CONFIGURATION = "configuration"
+    CHANNEL_DOWN = "channel_down"
+    EXPIRING = "expiring"
 
     @property
     def headline(self) -> str:
@@ -88,6 +90,8 @@ _HEADLINES = {
     Cause.LOOP: "Programm stockt, alles verspätet sich / The program stalls, everything is late",
     Cause.GAP: "Ereignisse fehlen in der Folge / Incident events are missing from the sequence",
     Cause.CONFIGURATION: "Konfiguration fehlerhaft / The configuration is broken",
+    Cause.CHANNEL_DOWN: "Kanal nicht bereit / A channel is not ready to post",
+    Cause.EXPIRING: "Zugang läuft bald ab / A channel's credential ends soon",
     Cause.DEGRADED: "Vorlage fehlerhaft, Minimaltext gesendet / A template failed, the minimal text goes out",
 }
 

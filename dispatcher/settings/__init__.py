@@ -56,6 +56,7 @@ class Loaded:
     public: PublicSettings | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
+    canaries: Mapping[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
 
 
 def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None, drill: Path | None = None) -> Loaded:
@@ -117,6 +118,7 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
             *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
         ),
         digest=sources.digest, heartbeat=main.heartbeat, public=main.public, files=sources.texts,
+        canaries=channels.canaries,
     )  # fmt: skip
 
 

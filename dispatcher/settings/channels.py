@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal, cast
 
 from pydantic import create_model
 
-from dispatcher.channels.base import ChannelSettings, kinds, load_kind
+from dispatcher.channels.base import ChannelSettings, Credential, kinds, load_kind
 from dispatcher.documents import Document, Path, validated
 from dispatcher.model.cap import Realm, Region, RegionId
 from dispatcher.model.channel import ChannelId, ChannelProfile, ChannelState, Rate
@@ -27,7 +28,7 @@ from dispatcher.wall.siren import broker_at
 
 _WALL = "wall://"
 _ROADS = {"wall-mail": mail_at, "wall-mqtt": broker_at}  # to what the wall speaks beside HTTP
-_SECRETS = frozenset({"credential", "secret_file", "secret_env"})
+_SECRETS = frozenset({"credential", "secret_file", "secret_env", "app", "canary"})  # with what leads to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Channels:
     secrets: list[Problem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     written: dict[ChannelId, _Written] = field(default_factory=dict)
+    canaries: dict[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
 
     @property
     def active(self) -> dict[ChannelId, ChannelProfile]:
@@ -162,6 +164,12 @@ class _Written:
             raise self.refusal((min(walled),), f"{_WALL} exists only in realm exercise", "give the real address")
         return self._with({**entry, **{key: f"{territory.wall}/{path}" for key, path in pages.items()}, **roads})
 
+    def at_canary(self, address: Collection[str]) -> _Written:
+        """The same entry with its canary's settings, and nothing left of the ``address`` that the public reads."""
+        entry = self.mapping()
+        private = {key: value for key, value in entry.items() if key not in (*address, "canary")}
+        return self._with({**private, **entry["canary"]})
+
     def _with(self, fields: Mapping[str, Any], lines: Mapping[Path, int] | None = None) -> _Written:
         section, name = self.at
         data: dict[str, Any] = {str(section): {name: fields}}
@@ -182,6 +190,8 @@ def _add(loaded: Channels, channel: ChannelId, written: _Written, territory: Ter
     loaded.written[channel] = written
     if message := complaint(settings.token):
         loaded.secrets.append(written.problem(("credential",), message, "the channel cannot speak without it"))
+    if entry.canary is not None:
+        loaded.canaries[channel] = (entry.kind, _canary(written, entry, territory))
 
 
 def _entry(written: _Written) -> ChannelEntry:
@@ -190,6 +200,25 @@ def _entry(written: _Written) -> ChannelEntry:
         message = f"{kind!r} is no kind of channel" if kind else "missing"
         raise written.refusal(("kind",), message, f"known: {', '.join(_kinds())}")
     return validated(written.document, entry_model(kind), written.at)
+
+
+def _canary(written: _Written, entry: ChannelEntry, territory: Territory) -> ChannelSettings:
+    """The same channel before a private audience: what says where it posts is said anew, so that none of it is public."""
+    settings, said = load_kind(entry.kind).Settings, written.mapping("canary")
+    if strange := said.keys() - settings.model_fields.keys():
+        raise written.refusal(("canary", min(strange)), "is no setting of this kind", _settings_of(settings))
+    if not said.keys() & set(settings.address):
+        remedy = f"name another: {', '.join(settings.address)}" if settings.address else "leave the canary out"
+        raise written.refusal(("canary",), "leads to no private target", remedy)
+    private = written.at_canary(settings.address).on_wall(territory)
+    made = anchored(_entry(private), FilePath(written.document.file).parent)
+    if all(getattr(made, name) == getattr(entry, name) for name in settings.address):
+        raise written.refusal(("canary",), "is where the public reads", "give the address of a private target")
+    return cast("ChannelSettings", made)
+
+
+def _settings_of(settings: type[ChannelSettings]) -> str:
+    return f"known: {', '.join(settings.model_fields)}"
 
 
 def _same_realm(written: _Written, entry: ChannelEntry, realm: Realm) -> None:
@@ -223,6 +252,14 @@ def _profile(
         origin=settings.origin or f"by-hand:{channel}", official=entry.official, reach=entry.reach, link=entry.link,
         instructions=entry.instructions, credential=settings.credential.label if settings.credential else channel,
         in_doubt=entry.in_doubt or traits.in_doubt, after_correction=entry.after_correction,
+        probe_every=entry.probe_every, valid_until=_end_of(settings.credential),
         rate=Rate(entry.rate.posts, entry.rate.per.total_seconds()) if entry.rate else None,
         state=entry.state, successor=entry.successor or "", farewell=tuple(entry.farewell.items()),
     )  # fmt: skip
+
+
+def _end_of(credential: Credential | None) -> datetime | None:
+    """The end of the last day that people say it is good for, in UTC; None where they do not say."""
+    if credential is None or credential.valid_until is None:
+        return None
+    return datetime.combine(credential.valid_until, time.max.replace(microsecond=0), UTC)

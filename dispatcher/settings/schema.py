@@ -15,7 +15,7 @@ from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
 from dispatcher.journal.base import JournalSettings
 from dispatcher.model.cap import Realm
-from dispatcher.model.channel import AfterCorrection, Audience, ChannelState, InDoubt
+from dispatcher.model.channel import PROBE_EVERY, AfterCorrection, Audience, ChannelState, InDoubt
 from dispatcher.model.deployment import Level, Sender
 from dispatcher.model.playbook import Id, Language, Span, Strict
 from dispatcher.public.settings import PublicSettings
@@ -94,6 +94,13 @@ class ChannelEntry(Strict):
     in_doubt: InDoubt | None = Field(default=None, description="the kind's own: hold for mqtt, resend for the others")
     rate: RateEntry | None = Field(
         default=None, description="what its credential may post; a fifth is kept for ends and extreme alerts"
+    )
+    probe_every: Span = Field(
+        default=PROBE_EVERY, ge=timedelta(minutes=1), le=timedelta(days=1),
+        description="how often it is asked, without posting, whether it could post",
+    )  # fmt: skip
+    canary: Mapping[str, Any] | None = Field(
+        default=None, description="settings that lead to a private target, where a test is posted each week"
     )
     after_correction: AfterCorrection = Field(
         default=AfterCorrection.EDIT, description="what becomes of a wrong post once its correction is out"

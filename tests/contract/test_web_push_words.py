@@ -140,6 +140,7 @@ def test_the_services_of_all_browsers_are_known(endpoint: str, origin: str) -> N
         ("", ""), ("A" * 87, base64(bytes(16))), (base64(b"\x04" + bytes(64)), base64(bytes(16))), ("ä", "ä"),
         (base64(Browser().p256dh), base64(bytes(15))), (base64(Browser().p256dh[:33]), base64(bytes(16))),
     ],
+    ids=["nothing", "all zeros", "off the curve", "no base64", "short secret", "short point"],
 )  # fmt: skip
 def test_keys_that_are_none_are_refused(p256dh: str, auth: str) -> None:
     """A point off the curve, too short, no base64: refused at the door and not on the day."""

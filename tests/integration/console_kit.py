@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from dispatcher.channels.http import http_client
 from dispatcher.clock import SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import ConsoleSettings, Tickets, Tokens
@@ -33,6 +34,7 @@ from dispatcher.model.people import Person, Roster
 from dispatcher.model.playbook import Playbook
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
+from dispatcher.readiness import Board
 from dispatcher.recovery import Recovery
 from dispatcher.setup import Setup
 from dispatcher.testing import FakeChannel
@@ -169,7 +171,7 @@ async def control_room(
         ready = {"journal": True, "broker": True}
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, clock=clock,
-            settings=ConsoleSettings(), links=SignedLinks("key"), ready=lambda: ready, tickets=tickets or Tickets(),
+            board=Board(pipeline, await stack.enter_async_context(http_client())), settings=ConsoleSettings(), links=SignedLinks("key"), ready=lambda: ready, tickets=tickets or Tickets(),
         )  # fmt: skip
         client = await stack.enter_async_context(TestClient(TestServer(make_console(context))))
         stack.callback(hub.close)

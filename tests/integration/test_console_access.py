@@ -14,7 +14,11 @@ from dispatcher.console.routing import COOKIE
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/login")}
 # The page leads to the log-in, and to begin a session one shows a token in the body.
-OTHERWISE = {("GET", "/"): (303, "/login"), ("POST", "/api/v1/session"): (422, None)}
+OTHERWISE = {
+    ("GET", "/"): (303, "/login"),
+    ("GET", "/readiness"): (303, "/login"),
+    ("POST", "/api/v1/session"): (422, None),
+}
 # A link is its own credential: one that we did not sign opens nothing.
 OTHERWISE |= {("GET", "/act/{token}"): (410, None), ("POST", "/act/{token}"): (410, None)}
 

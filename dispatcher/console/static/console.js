@@ -54,6 +54,14 @@ function showAll(detail) {
   count("letters", snapshot.letters.length);
   byId("quiet").hidden = Boolean(detail);
   showProblems(snapshot.problems);
+  showChannels(snapshot.channels);
+}
+
+function showChannels({ ready = 0, degraded = 0, down = 0, unknown = 0 }) {
+  const link = byId("channels");
+  link.className = `ready-board ${down ? "bad" : degraded ? "ask" : "good"}`;
+  link.replaceChildren(sign(down ? "cross" : degraded ? "doubt" : "check"),
+    ` ${ready} von ${ready + degraded + down} Kanälen bereit`, unknown ? `, ${unknown} nicht prüfbar` : "");
 }
 
 function showProblems(problems) {

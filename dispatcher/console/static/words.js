@@ -23,6 +23,11 @@ export const REASONS = {
   cancelled: "abgebrochen", internal: "interner Fehler",
 };
 
+export const READINESS = {
+  ready: ["bereit", "check", "good"], degraded: ["eingeschränkt", "doubt", "ask"], down: ["gestört", "cross", "bad"],
+  unknown: ["unbekannt", "none", "gone"],
+};
+
 export const PURPOSES = {
   alert: "Warnung", update: "Aktualisierung", all_clear: "Entwarnung", false_alarm: "Fehlalarm", page: "Ruf", farewell: "Abschied",
   retraction: "Berichtigung früherer Posts",
@@ -44,7 +49,7 @@ export const CAUSES = {
   same_as: "Gleiche Lage wie eine andere?", shrunk: "Gebiet verkleinert", stopped: "Angehalten",
   break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt", broker: "Broker gestört",
   withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", loop: "Programm stockt", gap: "Meldungen fehlen in der Folge",
-  configuration: "Konfiguration fehlerhaft",
+  configuration: "Konfiguration fehlerhaft", channel_down: "Ein Kanal ist nicht bereit", expiring: "Ein Zugang läuft bald ab",
   in_doubt: "Unklar, ob veröffentlicht", withdrawn: "Quelle meldet Ende, bevor etwas hinausging",
 };
 
