@@ -14,6 +14,7 @@ from typing import Any
 
 from dispatcher.channels._api import Api, Listed, accepted, find_in, segment, undocumented
 from dispatcher.channels._graph import SUBCODES, graph_done, graph_refusal
+from dispatcher.channels._life import Life
 from dispatcher.channels.base import Channel, Unsupported
 from dispatcher.channels.http import Answer
 from dispatcher.model.alert import Post
@@ -40,9 +41,9 @@ class Dialect:
 class ContainerChannel(Channel):
     """An account that is posted to through containers."""
 
-    def __init__(self, api: Api, dialect: Dialect) -> None:
-        """``api`` carries the credential."""
-        self._api, self._dialect = api, dialect
+    def __init__(self, api: Api, dialect: Dialect, life: Life | None = None) -> None:
+        """``api`` carries the credential, ``life`` tells its end where that can be asked."""
+        self._api, self._dialect, self._life = api, dialect, life
         self._made: dict[str, str] = {}  # containers by their posts' keys, until it is known what became of them
 
     async def send(self, post: Post) -> Outcome:
@@ -71,7 +72,8 @@ class ContainerChannel(Channel):
 
     async def probe(self) -> Outcome:
         """What is left of the day's posts; only a token that may publish is told."""
-        return await self._api.repeat("GET", f"{self._dialect.quota}?fields=quota_usage,config", _ready)
+        ready = await self._api.repeat("GET", f"{self._dialect.quota}?fields=quota_usage,config", _ready)
+        return await self._life.of(ready) if self._life else ready
 
     async def _state(self, container: str) -> Outcome:
         path = f"/{segment(container)}?fields={self._dialect.state},{self._dialect.why}"
@@ -157,4 +159,4 @@ def _ready(answer: Answer) -> Outcome:
     if used >= total:
         detail = f"the day's {total} posts are used up"
         return Outcome(result=Result.TEMPORARY, reason=Reason.RATE_LIMITED, detail=detail)
-    return Outcome(result=Result.READY, detail=f"{used} of the day's {total} posts are used")
+    return Outcome(result=Result.READY, detail=f"{used} of the day's {total} posts are used", left=total - used)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment
 from dispatcher.channels._graph import graph_done, graph_refusal
+from dispatcher.channels._life import App, Life, graph_life
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http
 from dispatcher.model.alert import Post
@@ -27,6 +28,7 @@ class Settings(ChannelSettings):
 
     page_id: str = Field(pattern=r"^\d{1,30}$")
     credential: Credential
+    app: App | None = Field(default=None, description="that the token was made for: it may ask when the token ends")
     base_url: Url = "https://graph.facebook.com"
     version: str = Field(
         default="v26.0", pattern=r"^v\d{1,3}\.\d$", description="of the Graph API; each lives two years"
@@ -51,13 +53,14 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The Page as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
-    api = Api(http, f"{settings.base_url}/{settings.version}", bearer(settings.token()))
-    yield _Page(api, settings.page_id)
+    base, token = f"{settings.base_url}/{settings.version}", settings.token()
+    life = graph_life(http, base, token, settings.app)
+    yield _Page(Api(http, base, bearer(token)), settings.page_id, life)
 
 
 class _Page(Channel):
-    def __init__(self, api: Api, page: str) -> None:
-        self._api, self._page = api, page
+    def __init__(self, api: Api, page: str, life: Life) -> None:
+        self._api, self._page, self._life = api, page, life
 
     async def send(self, post: Post) -> Outcome:
         """``POST /{page-id}/feed``."""
@@ -77,8 +80,8 @@ class _Page(Channel):
         return await self._api.repeat("GET", path, lambda answer: _found(answer, post.code))
 
     async def probe(self) -> Outcome:
-        """``GET /me`` with the page's token, which answers with the page itself."""
-        return await self._api.repeat("GET", "/me?fields=id,name", self._ready)
+        """``GET /me`` with the page's token, which answers with the page itself; now and then, when the token ends."""
+        return await self._life.of(await self._api.repeat("GET", "/me?fields=id,name", self._ready))
 
     def _ready(self, answer: Answer) -> Outcome:
         if refused := graph_refusal(answer):

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from dispatcher.channels._api import Api, bearer
 from dispatcher.channels._container import ContainerChannel, Dialect
+from dispatcher.channels._life import App, graph_life
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Http
 from dispatcher.model.alert import Post
@@ -29,6 +30,7 @@ class Settings(ChannelSettings):
 
     user_id: str = Field(pattern=r"^\d{1,30}$", description="number of the professional account")
     credential: Credential
+    app: App | None = Field(default=None, description="with Facebook's login: the app may ask when its token ends")
     image_url: Url = Field(
         description="public address of the JPEG that goes with every text; Meta fetches it each time"
     )
@@ -61,7 +63,8 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
-    api = Api(http, f"{settings.base}/{settings.version}", bearer(settings.token()))
+    base, token = f"{settings.base}/{settings.version}", settings.token()
+    api = Api(http, base, bearer(token))
     user = f"/{settings.user_id}"
 
     def fields(post: Post) -> dict[str, str]:
@@ -76,4 +79,5 @@ async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
             state="status_code", why="status", text="caption", fields=fields,
             can_delete=settings.login == "facebook",
         ),
+        graph_life(http, base, token, settings.app) if settings.login == "facebook" else None,
     )  # fmt: skip

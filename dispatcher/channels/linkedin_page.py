@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment
+from dispatcher.channels._life import App, Life, linkedin_life
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http, refusal
 from dispatcher.model.alert import Post
@@ -35,7 +36,9 @@ class Settings(ChannelSettings):
 
     organization_id: str = Field(pattern=r"^\d{1,20}$")
     credential: Credential
+    app: App | None = Field(default=None, description="that the token was made for: it may ask when the token ends")
     base_url: Url = "https://api.linkedin.com"
+    login_url: Url = Field(default="https://www.linkedin.com", description="where it asks")
     version: str = Field(default="202609", pattern=r"^20\d{4}$", description="of the API; each lives a year at least")
 
     @property
@@ -58,13 +61,15 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The page as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
     versions = {"LinkedIn-Version": settings.version, "X-Restli-Protocol-Version": "2.0.0"}
-    api = Api(http, f"{settings.base_url}/rest", {**bearer(settings.token()), **versions})
-    yield _Page(api, f"urn:li:organization:{settings.organization_id}")
+    token = settings.token()
+    api = Api(http, f"{settings.base_url}/rest", {**bearer(token), **versions})
+    life = linkedin_life(http, settings.login_url, token, settings.app) if settings.app else None
+    yield _Page(api, f"urn:li:organization:{settings.organization_id}", life)
 
 
 class _Page(Channel):
-    def __init__(self, api: Api, author: str) -> None:
-        self._api, self._author = api, author
+    def __init__(self, api: Api, author: str, life: Life | None) -> None:
+        self._api, self._author, self._life = api, author, life
 
     async def send(self, post: Post) -> Outcome:
         """``POST /rest/posts``; the id comes in a header."""
@@ -89,7 +94,8 @@ class _Page(Channel):
 
     async def probe(self) -> Outcome:
         """One own post is read: that proves token, version and role, though not the right to write."""
-        return await self._api.repeat("GET", self._list(1), _ready)
+        ready = await self._api.repeat("GET", self._list(1), _ready)
+        return await self._life.of(ready) if self._life else ready
 
     def _list(self, count: int) -> str:
         return f"/posts?author={segment(self._author)}&q=author&count={count}&sortBy=LAST_MODIFIED"

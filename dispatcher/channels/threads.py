@@ -14,6 +14,7 @@ from pydantic import Field
 
 from dispatcher.channels._api import Api, in_url
 from dispatcher.channels._container import ContainerChannel, Dialect
+from dispatcher.channels._life import Life, debugged
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http, Request
 from dispatcher.model.alert import Post
@@ -47,8 +48,10 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
-    http = _WithToken(http, in_url(settings.token()))
-    api = Api(http, f"{settings.base_url}/{settings.version}", {}, encode=Request.form)
+    base, token = f"{settings.base_url}/{settings.version}", in_url(settings.token())
+    http = _WithToken(http, token)
+    api = Api(http, base, {}, encode=Request.form)
+    life = Life(http, lambda: Request("GET", f"{base}/debug_token?input_token={token}"), debugged)
     user = f"/{settings.user_id}"
     yield ContainerChannel(
         api,
@@ -56,6 +59,7 @@ async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
             posts=f"{user}/threads", publish=f"{user}/threads_publish", quota=f"{user}/threads_publishing_limit",
             state="status", why="error_message", text="text", fields=_fields,
         ),
+        life,
     )  # fmt: skip
 
 

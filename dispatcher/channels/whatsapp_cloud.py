@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from dispatcher.channels._api import Api, accepted, bearer, undocumented
 from dispatcher.channels._graph import error_of, graph_refusal, regain
+from dispatcher.channels._life import App, Life, graph_life
 from dispatcher.channels._recipients import NUMBER, ListSettings, Number, Recipients, Said, Spread, discreet
 from dispatcher.channels.base import Channel, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http
@@ -91,6 +93,10 @@ class Settings(ListSettings):
     )
     recipients: tuple[Number, ...] = ()
     credential: Credential
+    app: App | None = Field(default=None, description="that the token was made for: it may ask when the token ends")
+    business_account_id: str = Field(
+        default="", pattern=r"^(\d{5,20})?$", description="quoted; then a probe sees whether the templates are approved"
+    )
     max_characters: int = Field(
         default=800, ge=100, le=1_000, description="room for the text; template, headline and text have 1,024"
     )
@@ -128,13 +134,14 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 @asynccontextmanager
 async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
     """The list as a channel; raises `OSError`, `KeyError` or `ValueError` where secret or list cannot be read."""
-    base = f"{settings.base_url}/{settings.version}/{settings.phone_number_id}"
-    yield _People(Api(http, base, bearer(settings.token())), settings, Recipients(settings, re.compile(NUMBER)))
+    base, token = f"{settings.base_url}/{settings.version}", settings.token()
+    api, life = Api(http, base, bearer(token)), graph_life(http, base, token, settings.app)
+    yield _People(api, settings, Recipients(settings, re.compile(NUMBER)), life)
 
 
 class _People(Channel):
-    def __init__(self, api: Api, settings: Settings, recipients: Recipients) -> None:
-        self._api, self._settings, self._recipients = api, settings, recipients
+    def __init__(self, api: Api, settings: Settings, recipients: Recipients, life: Life) -> None:
+        self._api, self._settings, self._recipients, self._life = api, settings, recipients, life
         self._spread = Spread(1, _AT_ONCE)
         self._slowed = Counter[str]()  # how often in a row each person's own limit was reached
 
@@ -149,9 +156,16 @@ class _People(Channel):
         return await self._spread.send(post.key, self._recipients.current(), speak)
 
     async def probe(self) -> Outcome:
-        """Read our own number: whether the token is good for it."""
-        path = "?fields=id,verified_name,quality_rating"
-        return await self._api.repeat("GET", path, lambda answer: _ready(answer, self._settings.phone_number_id))
+        """Read our own number, whether its token is good for it, and where the account is known, the templates."""
+        number, account = self._settings.phone_number_id, self._settings.business_account_id
+        path = f"/{number}?fields=id,verified_name,quality_rating"
+        ready = await self._api.repeat("GET", path, lambda answer: _ready(answer, number))
+        for template in filter(None, (self._settings.template, self._settings.end_template) if account else ()):
+            if ready.result is Result.READY:
+                path = f"/{account}/message_templates?name={template}&fields=name,language,status&limit=100"
+                judge = partial(_approved, ready=ready, name=template, language=self._settings.template_language)
+                ready = await self._api.repeat("GET", path, judge)
+        return await self._life.of(ready)
 
     async def _speak(self, message: Mapping[str, Any], number: str) -> Said:
         """One message. A limit between our number and this person is theirs alone: the others go on."""
@@ -163,7 +177,9 @@ class _People(Channel):
             slowed = error_of(answer).get("code") == _PAIR_LIMIT
             return _sent(answer)
 
-        outcome = await self._api.create("/messages", {**message, "to": number}, judge)
+        outcome = await self._api.create(
+            f"/{self._settings.phone_number_id}/messages", {**message, "to": number}, judge
+        )
         if not slowed:
             self._slowed.pop(number, None)
             return Said({}, outcome)
@@ -207,8 +223,28 @@ def _sent(answer: Answer) -> Outcome:
 
 
 def _ready(answer: Answer, number: str) -> Outcome:
-    known = answer.json_object().get("id") == number
-    return _refusal(answer) or (Outcome(result=Result.READY) if known else undocumented(answer))
+    said = answer.json_object()
+    if refused := _refusal(answer):
+        return refused
+    if said.get("id") != number:
+        return undocumented(answer)
+    if said.get("quality_rating") == "RED":
+        detail = "Meta rates our number RED: too many people blocked or reported it"
+        return Outcome(result=Result.READY, reason=Reason.REJECTED, detail=detail)
+    return Outcome(result=Result.READY)
+
+
+def _approved(answer: Answer, ready: Outcome, name: str, language: str) -> Outcome:
+    """``ready`` where Meta has approved the template; one that is not would be refused in every message."""
+    if refused := _refusal(answer):
+        return replace(ready, reason=refused.reason, detail=f"the templates cannot be read: {refused.detail}")
+    rows = answer.json_object().get("data")
+    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    ours = [str(row.get("status")) for row in found if (row.get("name"), row.get("language")) == (name, language)]
+    if "APPROVED" in ours:
+        return ready
+    detail = f"template {name} in {language} is {ours[0]}" if ours else f"there is no template {name} in {language}"
+    return Outcome(result=Result.PERMANENT, reason=Reason.AUTH, detail=detail)
 
 
 def _refusal(answer: Answer) -> Outcome | None:

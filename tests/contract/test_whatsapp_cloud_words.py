@@ -184,7 +184,40 @@ async def test_a_probe_reads_our_own_number(said: Any, status: int, result: Resu
     async with provider(says(status, said)) as heard, http_client() as http:
         async with channel("whatsapp_cloud", cloud(heard.url), http) as opened:
             assert (await opened.probe()).result is result
-        assert heard.head().startswith(f"GET /v26.0/{OURS}?fields=id,")
+        assert heard.head(0).startswith(f"GET /v26.0/{OURS}?fields=id,")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "result", "reason"),
+    [
+        (200, {"data": [{"name": "warnung", "language": "de", "status": "APPROVED"}]}, Result.READY, None),
+        (200, {"data": [{"name": "warnung", "language": "de", "status": "PAUSED"}]}, PERMANENT, Reason.AUTH),
+        (200, {"data": [{"name": "warnung", "language": "en", "status": "APPROVED"}]}, PERMANENT, Reason.AUTH),
+        (200, {"data": [{"name": "warnung2", "language": "de", "status": "APPROVED"}]}, PERMANENT, Reason.AUTH),
+        (400, error(10), Result.READY, Reason.AUTH),
+    ],
+)
+async def test_a_probe_sees_whether_the_template_is_approved(
+    status: int, said: Any, result: Result, reason: Reason | None
+) -> None:
+    """With the account known, a template that Meta would refuse makes the channel not ready; not being told, only less sure."""
+    behave = in_turn(says(200, {"id": OURS}), says(status, said), says(400, error(100)))
+    settings = {"business_account_id": "102290129340398"}
+    async with provider(behave) as heard, http_client() as http:
+        async with channel("whatsapp_cloud", cloud(heard.url, **settings), http) as opened:
+            outcome = await opened.probe()
+        assert heard.head(1).startswith("GET /v26.0/102290129340398/message_templates?name=warnung&")
+    assert (outcome.result, outcome.reason) == (result, reason)
+
+
+async def test_a_bad_rating_is_told() -> None:
+    """A number that many people have blocked would still post, and the probe says why that may end."""
+    red = says(200, {"id": OURS, "quality_rating": "RED"})
+    async with (
+        provider(red) as heard, http_client() as http, channel("whatsapp_cloud", cloud(heard.url), http) as opened
+    ):  # fmt: skip
+        outcome = await opened.probe()
+    assert (outcome.result, outcome.reason) == (Result.READY, Reason.REJECTED)
 
 
 async def test_people_come_from_a_file(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from aiohttp import web
 from dispatcher.wall.board import Board
 from dispatcher.wall.faults import Faults, Take, answer_with
 
+# Meta's answer about a token that has no end.
+DEBUGGED: dict[str, Any] = {"data": {"is_valid": True, "expires_at": 0, "type": "PAGE", "scopes": []}}
+
 
 class Double(ABC):
     """A double of one provider over a shared board."""

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from dispatcher.model.channel import TextLimit, Unit
 from dispatcher.wall.board import Board, Service, Shown
-from dispatcher.wall.doubles.base import Double, bearer_of, iso, read_object
+from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, iso, read_object
 from dispatcher.wall.faults import Faults, Take
 
 
@@ -46,6 +46,7 @@ class _TwoSteps(Double):
             web.get(user + posts, self.list),
             web.post(user + publish, self.publish),
             web.get(user + quota, self.quota),
+            web.get(base + "/debug_token", self.debug),
             web.get(base + r"/{id:\w+}", self.read),
             web.delete(base + r"/{id:\w+}", self.delete),
         ]
@@ -95,6 +96,10 @@ class _TwoSteps(Double):
             return web.json_response({"id": post.id})
 
         return await self._serve(request, take)
+
+    async def debug(self, request: web.Request) -> web.StreamResponse:
+        """What the token that is asked about can do, and that it has no end."""
+        return await self._serve(request, lambda _: web.json_response(DEBUGGED))
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """A container's state."""

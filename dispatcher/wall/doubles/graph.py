@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from dispatcher.wall.board import Service, Shown
-from dispatcher.wall.doubles.base import Double, bearer_of, iso, read_object
+from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, iso, read_object
 from dispatcher.wall.faults import Take
 
 _LONGEST = 63_206
@@ -24,6 +24,7 @@ class Graph(Double):
         version = r"/graph/{version:v\d+\.\d+}"
         return [
             web.get(version + "/me", self.me),
+            web.get(version + "/debug_token", self.debug),
             web.post(version + r"/{page:\d+}/feed", self.post),
             web.get(version + r"/{page:\d+}/feed", self.feed),
             web.post(version + r"/{page:\d+}_{post:\d+}", self.edit),
@@ -36,6 +37,10 @@ class Graph(Double):
         page = digits[0] if digits else "0"
         name = self.board.titles.get(page, page)
         return await self._serve(request, page, lambda: web.json_response({"id": page, "name": name}))
+
+    async def debug(self, request: web.Request) -> web.StreamResponse:
+        """What the token that is asked about can do, and that it has no end."""
+        return await self._serve(request, "", lambda: web.json_response(DEBUGGED))
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """200 with the id of the post."""

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from dispatcher.wall.board import Service
-from dispatcher.wall.doubles.base import Double, bearer_of, read_object
+from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, read_object
 from dispatcher.wall.faults import Take
 
 _LONGEST = 1_024
@@ -25,8 +25,14 @@ class WhatsAppCloud(Double):
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Send, and what the number is."""
-        number = r"/whatsapp-cloud/{version:v\d+\.\d+}/{number:\d+}"
-        return [web.post(f"{number}/messages", self.post), web.get(number, self.read)]
+        version = r"/whatsapp-cloud/{version:v\d+\.\d+}"
+        number = version + r"/{number:\d+}"
+        return [
+            web.post(f"{number}/messages", self.post),
+            web.get(number, self.read),
+            web.get(f"{number}/message_templates", self.templates),
+            web.get(f"{version}/debug_token", self.debug),
+        ]
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """200 with the message's id."""
@@ -38,6 +44,16 @@ class WhatsAppCloud(Double):
         account = request.match_info["number"]
         about = {"id": account, "verified_name": self.board.titles.get(account, account), "quality_rating": "GREEN"}
         return await self._serve(request, account, lambda: web.json_response(about))
+
+    async def templates(self, request: web.Request) -> web.StreamResponse:
+        """200 with the template that is asked for, approved in German and English."""
+        name = request.query.get("name", "")
+        rows = [{"name": name, "language": language, "status": "APPROVED"} for language in ("de", "en")]
+        return await self._serve(request, request.match_info["number"], lambda: web.json_response({"data": rows}))
+
+    async def debug(self, request: web.Request) -> web.StreamResponse:
+        """What the token that is asked about can do, and that it has no end."""
+        return await self._serve(request, "", lambda: web.json_response(DEBUGGED))
 
     def _take(self, account: str, data: dict[str, Any]) -> web.Response:
         variables = _variables(data)
