@@ -26,7 +26,8 @@ from dispatcher.testing import FakeClock
 from dispatcher.wall.app import Wall, running_wall
 
 ELSEWHERE = {  # tests with a clock or a fault of their own
-    Cause.LAPSED, Cause.DEGRADED, Cause.EXPIRED, Cause.IN_DOUBT, Cause.BROKER, Cause.JOURNAL, Cause.LOOP,
+    Cause.LAPSED, Cause.DEGRADED, Cause.EXPIRED, Cause.IN_DOUBT, Cause.BROKER, Cause.JOURNAL, Cause.LOOP, Cause.CHANNEL_DOWN,
+    Cause.EXPIRING,
 }  # fmt: skip
 LEER, BOTH = {"regions": ["leer"]}, {"regions": ["leer", "emden"]}
 HEARTBEAT = 2.0
