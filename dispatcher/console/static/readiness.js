@@ -1,7 +1,7 @@
 /* The board: how ready each channel is; fetched anew when the log moves on, and now and then, for probes move no log. */
 
 import { Refused, age, byId, call, grow, h, list, sign } from "./tools.js";
-import { KINDS, READINESS, REASONS } from "./words.js";
+import { KINDS, READINESS, REASONS, REMEDIES } from "./words.js";
 
 const PAUSE = 500;
 const EVERY = 10000;
@@ -12,14 +12,20 @@ let waiting = null;
 const day = (iso) => new Date(iso).toLocaleDateString("de-DE");
 const ago = (iso) => (iso ? age(iso) : "–");
 
+function why(channel) {
+  if (channel.state === "unknown") return channel.checked_at ? "ohne Post nicht prüfbar" : "noch nicht geprüft";
+  if (channel.reason === "expired") return "Zugang läuft ab";
+  return channel.reason ? REASONS[channel.reason] || channel.reason : "";
+}
+
 function row(channel) {
   const [word, mark, tone] = READINESS[channel.state];
-  const reason = channel.reason ? REASONS[channel.reason] || channel.reason : "";
+  const reason = why(channel);
   return h(`tr.${tone}`, { id: `channel-${channel.channel}` },
     h("td", {}, h("strong", {}, channel.title), h("small", {}, KINDS[channel.kind] || channel.kind)),
     h("td.state", {}, sign(mark), ` ${word}`),
-    h("td", {}, reason || channel.detail, reason ? h("small", {}, channel.detail) : null,
-      channel.remedy ? h("small", {}, channel.remedy) : null),
+    h("td", {}, reason, channel.state === "unknown" ? null : h("small", {}, channel.detail),
+      channel.remedy ? h("small", {}, REMEDIES[channel.reason] || channel.remedy) : null),
     h("td", {}, ago(channel.since)),
     h("td", {}, ago(channel.checked_at)),
     h("td", {}, channel.valid_until ? day(channel.valid_until) : "–"),

@@ -28,6 +28,13 @@ export const READINESS = {
   unknown: ["unbekannt", "none", "gone"],
 };
 
+export const REMEDIES = {
+  auth: "Zugang oder Rechte erneuern", expired: "Zugang erneuern, bevor er endet", rate_limited: "warten, weniger posten",
+  tls: "Zertifikat und Uhr dieses Rechners prüfen", dns: "Adresse und Namensdienst prüfen", network: "Adresse und Netz prüfen",
+  timeout: "Netz prüfen, sonst auf den Dienst warten", server_error: "auf den Dienst warten, eigenen Server prüfen",
+  internal: "Programmfehler: Protokoll ansehen",
+};
+
 export const PURPOSES = {
   alert: "Warnung", update: "Aktualisierung", all_clear: "Entwarnung", false_alarm: "Fehlalarm", page: "Ruf", farewell: "Abschied",
   retraction: "Berichtigung früherer Posts",
