@@ -278,6 +278,22 @@ def test_a_provider_that_fails_is_one_page(tmp_path: Path) -> None:
     virtually(story)
 
 
+def test_a_new_outage_repeats_no_old_one(tmp_path: Path) -> None:
+    """The page about a channel that goes down names that one, and not those that were told before and still last."""
+
+    async def story() -> None:
+        async with room(tmp_path) as found:
+            found.http.wall.faults.set(PAGE, REVOKED)
+            await asyncio.sleep(HOUR)
+            found.replace("website", says(DOWN))
+            await asyncio.sleep(5 * MINUTE)
+            first, second = await found.told()
+            assert ("facebook-leer" in first, "website" in first) == (True, False)
+            assert ("facebook-leer" in second, "website" in second) == (False, True)
+
+    virtually(story)
+
+
 def test_a_restart_tells_nothing_twice(tmp_path: Path) -> None:
     """After a restart the board knows what it knew, since when, and what staff were told."""
 

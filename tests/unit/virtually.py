@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
-from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 from aiohttp.test_utils import make_mocked_request
 from simulation.clockwork import VirtualLoop
@@ -40,7 +40,8 @@ class AtTheWall:
         self.requests.append(request)
         url = urlsplit(request.url)
         path = f"{url.path}?{url.query}" if url.query else url.path
-        body = StreamReader(Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        body = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
         body.feed_data(request.body)
         body.feed_eof()
         asked = make_mocked_request(request.method, path, dict(request.headers), app=self._app, payload=body)
