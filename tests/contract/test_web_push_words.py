@@ -92,7 +92,11 @@ def test_who_sends_is_signed() -> None:
     )
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_x", pem(rsa.generate_private_key(65_537, 2_048)), pem(ec.generate_private_key(ec.SECP384R1()))])  # fmt: skip
+@pytest.mark.parametrize(
+    "secret",
+    ["", "whsec_x", pem(rsa.generate_private_key(65_537, 2_048)), pem(ec.generate_private_key(ec.SECP384R1()))],
+    ids=["empty", "no PEM", "RSA", "another curve"],
+)
 def test_a_key_that_is_none_is_refused(secret: str) -> None:
     """No PEM, no elliptic curve, another curve: refused in words that do not repeat it."""
     with pytest.raises(ValueError, match="the credential is no") as caught:
@@ -140,7 +144,7 @@ def test_the_services_of_all_browsers_are_known(endpoint: str, origin: str) -> N
         ("", ""), ("A" * 87, base64(bytes(16))), (base64(b"\x04" + bytes(64)), base64(bytes(16))), ("ä", "ä"),
         (base64(Browser().p256dh), base64(bytes(15))), (base64(Browser().p256dh[:33]), base64(bytes(16))),
     ],
-    ids=["nothing", "all zeros", "off the curve", "no base64", "short secret", "short point"],
+    ids=["empty", "no point", "off the curve", "no base64", "secret too short", "point too short"],
 )  # fmt: skip
 def test_keys_that_are_none_are_refused(p256dh: str, auth: str) -> None:
     """A point off the curve, too short, no base64: refused at the door and not on the day."""
