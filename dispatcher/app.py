@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from dispatcher.channels.http import AiohttpClient, http_client
+from dispatcher.channels.http import Client, http_client
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
 from dispatcher.console.auth import Tickets, Tokens
@@ -182,7 +182,7 @@ async def build(
             loaded.journal.path, inline=inline, on_commit=feed.wake, on_broken=lambda _: broken.set(),
         ))  # fmt: skip
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
-        http = await stack.enter_async_context(http_client())
+        http = await stack.enter_async_context(http_client(loaded.http_client))
         http.subscribers = subscribers = JournalSubscribers(journal, clock)
         connector = Connector(stack, http)
         fence, steps = Fence(), StepBatch(journal, clock)
@@ -253,14 +253,14 @@ def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) ->
     stack.push_async_callback(intake.close)
 
 
-def ask_channels(service: Service, http: AiohttpClient) -> Board:
+def ask_channels(service: Service, http: Client) -> Board:
     """Whether each channel could post, from now on; what fails in here is logged and harms nothing."""
     board = Board(service.pipeline, http, lambda: service.loaded.canaries)
     service.once(board.run(), "readiness")
     return board
 
 
-def show_life(service: Service, http: AiohttpClient) -> None:
+def show_life(service: Service, http: Client) -> None:
     """Measure the loop, know every channel's address, call the monitor; what fails in here is logged and harms nothing."""
     service.once(http.names.keep(partial(hosts, service)), "names")
     service.once(service.pulse.run(), "pulse")

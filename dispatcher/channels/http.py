@@ -1,38 +1,41 @@
-"""The one outbound HTTP port: request in, `Answer` or `ChannelError` out. aiohttp stands behind it and nowhere else here.
+"""The one outbound HTTP port: request in, `Answer` or `ChannelError` out.
 
-Deadline on every request, caps on every answer, no redirects, no proxies from the environment, no cookies, no
-decompression. The departure is noted right before the request head is written, so a failure before it provably never left.
+Our own client stands behind it, or aiohttp's. Deadline on every request, caps on every answer, no redirects, no proxies
+from the environment, no cookies, no decompression. The departure is noted right before the request head is written, so a
+failure before it provably never left.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-import aiohappyeyeballs
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from dispatcher.channels._names import Names
+from dispatcher.channels._lean import Connections, Place
+from dispatcher.channels._names import FRESH_SECONDS, Names, NoSuchName, connected
 from dispatcher.channels._webpush import Nobody, Subscribers
+from dispatcher.channels._wire import MAX_ANSWER, AnswerReader, AnswerTooLong, request_bytes
 from dispatcher.channels.departure import departing, leave
 from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.errors import DispatcherError
 
-MAX_ANSWER = 1024 * 1024
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
-NAMES_SECONDS = 30  # an address that changes is found again within that time, whatever its name server allows
 _LONGEST_WAIT = timedelta(days=1)
 
 
@@ -115,6 +118,13 @@ class Outbound(Http, Protocol):
         """A TCP connection for what is not HTTP; raises `OSError`, and `socket.gaierror` where the name has no address."""
 
 
+class HttpClient(StrEnum):
+    """Who stands behind the port: the same promises, at different speeds."""
+
+    LEAN = "lean"
+    AIOHTTP = "aiohttp"
+
+
 def read_retry_after(value: str, now: datetime) -> timedelta | None:
     """RFC 9110 ``Retry-After``: seconds or an HTTP date; the past counts as now, more than a day as a day."""
     value = value.strip()
@@ -169,20 +179,20 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-class AiohttpClient:
-    """`Http` over one aiohttp session."""
+class Client(ABC):
+    """`Outbound`, over whatever its `_exchange` knows; use `http_client` to make one."""
 
-    def __init__(self, session: aiohttp.ClientSession, names: Names) -> None:
-        """Use `http_client` to make one."""
-        self._session, self.names = session, names
+    def __init__(self, names: Names) -> None:
+        """``names`` are asked by all that connects here."""
+        self.names = names
         self.subscribers: Subscribers = Nobody()
 
     async def request(self, request: Request) -> Answer:
         """Send once, read at most 1 MiB within the deadline."""
         with departing() as departure:
             try:
-                _check(request)
-                return await self._exchange(request)
+                # Percent-encodings leave as written; only a name outside ASCII still needs encoding.
+                return await self._exchange(request, URL(request.url, encoded=request.url.isascii()))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise _translated(error, left=departure.left) from None
 
@@ -192,13 +202,40 @@ class AiohttpClient:
             found = await self.names.resolve(host, port)
         except OSError as error:
             raise socket.gaierror(socket.EAI_AGAIN, "name not resolved") from error
-        ways = [(one["family"], socket.SOCK_STREAM, one["proto"], "", (one["host"], one["port"])) for one in found]
-        return await aiohappyeyeballs.start_connection(ways, happy_eyeballs_delay=0.25)
+        return await connected(found)
 
-    async def _exchange(self, request: Request) -> Answer:
+    @abstractmethod
+    async def _exchange(self, request: Request, url: URL) -> Answer:
+        """Send once, noting the departure; any of the errors that `request` knows to name."""
+
+
+class _LeanClient(Client):
+    """Over our own connections."""
+
+    def __init__(self, names: Names, connections: Connections) -> None:
+        super().__init__(names)
+        self._connections = connections
+
+    async def _exchange(self, request: Request, url: URL) -> Answer:
+        if url.scheme not in ("http", "https") or not url.raw_host or not url.port or url.raw_user is not None:
+            raise ValueError("not a URL that can be called")
+        place, host = Place(url.scheme, url.raw_host, url.port), str(url.host_port_subcomponent)
+        sent = request_bytes(request.method, host, url.raw_path_qs, request.headers, request.body)
+        answer = AnswerReader(request.method)
+        await self._connections.exchange(place, sent, answer)
+        return Answer(answer.status, answer.headers, answer.body)
+
+
+class _AiohttpClient(Client):
+    """Over one aiohttp session."""
+
+    def __init__(self, names: Names, session: aiohttp.ClientSession) -> None:
+        super().__init__(names)
+        self._session = session
+
+    async def _exchange(self, request: Request, url: URL) -> Answer:
+        _check(request)
         headers = {hdrs.ACCEPT_ENCODING: "identity", **request.headers}
-        # Percent-encodings leave as written; only a name outside ASCII still needs encoding.
-        url = URL(request.url, encoded=request.url.isascii())
         async with self._session.request(
             request.method, url, data=request.body or None, headers=headers, allow_redirects=False
         ) as response:
@@ -207,7 +244,7 @@ class AiohttpClient:
                 body += chunk
                 if len(body) > MAX_ANSWER:
                     response.close()
-                    raise ChannelError(Reason.SERVER_ERROR, f"answer over {MAX_ANSWER} bytes", left=True)
+                    raise AnswerTooLong
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
 
 
@@ -219,9 +256,11 @@ def _check(request: Request) -> None:
 
 def _translated(error: Exception, *, left: bool) -> ChannelError:
     """Our word for a library's exception; details carry no URL, for URLs may hold secrets."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, AnswerTooLong):
+        return ChannelError(Reason.SERVER_ERROR, f"answer over {MAX_ANSWER} bytes", left=left)
+    if isinstance(error, aiohttp.ClientConnectorDNSError | NoSuchName):
         return ChannelError(Reason.DNS, "name not resolved", left=left)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ChannelError(Reason.TLS, "certificate not trusted", left=left, useless=True)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return ChannelError(Reason.TLS, "TLS failed", left=left)
@@ -234,26 +273,51 @@ def _translated(error: Exception, *, left: bool) -> ChannelError:
 
 @asynccontextmanager
 async def http_client(
+    client: HttpClient = HttpClient.LEAN,
     *,
     resolver: aiohttp.abc.AbstractResolver | None = None,
     tls: ssl.SSLContext | None = None,
     total: float = TOTAL_SECONDS,
-) -> AsyncIterator[AiohttpClient]:
+) -> AsyncIterator[Client]:
     """The daemon's outbound client; ``total`` is the deadline of one request in seconds.
 
     ``resolver`` asks for names; what it fails to tell is taken from memory.
     """
     names = Names(resolver)
-    connector = aiohttp.TCPConnector(
-        limit=0, ttl_dns_cache=NAMES_SECONDS, keepalive_timeout=15, resolver=names, ssl=tls if tls is not None else True
-    )
-    timeout = aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_SECONDS, total))
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
-        request_class=_Request, raise_for_status=False,
-    ) as session:  # fmt: skip
+    make = _lean_client if client is HttpClient.LEAN else _aiohttp_client
+    async with make(names, tls or _trust(), total, min(CONNECT_SECONDS, total)) as made:
         try:
-            yield AiohttpClient(session, names)
+            yield made
         finally:
             await names.close()
             await asyncio.sleep(0)
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """This machine's authorities, read once."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@asynccontextmanager
+async def _lean_client(names: Names, tls: ssl.SSLContext, total: float, connect: float) -> AsyncIterator[Client]:
+    connections = Connections(names, tls, total=total, connect=connect)
+    try:
+        yield _LeanClient(names, connections)
+    finally:
+        connections.close()
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def _aiohttp_client(names: Names, tls: ssl.SSLContext, total: float, connect: float) -> AsyncIterator[Client]:
+    connector = aiohttp.TCPConnector(
+        limit=0, ttl_dns_cache=int(FRESH_SECONDS), keepalive_timeout=15, resolver=names, ssl=tls
+    )
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=aiohttp.ClientTimeout(total=total, sock_connect=connect),
+        cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, request_class=_Request, raise_for_status=False,
+    ) as session:  # fmt: skip
+        yield _AiohttpClient(names, session)

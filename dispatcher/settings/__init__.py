@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dispatcher.channels.base import ChannelSettings, Credential
+from dispatcher.channels.http import HttpClient
 from dispatcher.console.auth import ConsoleSettings
 from dispatcher.documents import Document, validated
 from dispatcher.heartbeat import HeartbeatSettings
@@ -54,6 +55,7 @@ class Loaded:
     digest: str
     heartbeat: HeartbeatSettings | None = None
     public: PublicSettings | None = None
+    http_client: HttpClient = HttpClient.LEAN
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
     canaries: Mapping[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
@@ -117,8 +119,8 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
         secrets=(
             *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
         ),
-        digest=sources.digest, heartbeat=main.heartbeat, public=main.public, files=sources.texts,
-        canaries=channels.canaries,
+        digest=sources.digest, heartbeat=main.heartbeat, public=main.public, http_client=main.http_client,
+        files=sources.texts, canaries=channels.canaries,
     )  # fmt: skip
 
 

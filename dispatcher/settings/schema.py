@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
+from dispatcher.channels.http import HttpClient
 from dispatcher.console.auth import ConsoleSettings
 from dispatcher.heartbeat import HeartbeatSettings
 from dispatcher.intake.mqtt import MqttSettings
@@ -137,6 +138,9 @@ class Main(Strict):
     console: ConsoleSettings = ConsoleSettings()
     public: PublicSettings | None = Field(default=None, description="what strangers may reach: the page to sign up on")
     heartbeat: HeartbeatSettings | None = Field(default=None, description="a monitor that misses us when we are dead")
+    http_client: HttpClient = Field(
+        default=HttpClient.LEAN, description="who speaks HTTP to providers; aiohttp makes the same promises, slower"
+    )
     timezone: ZoneInfo = Field(default=ZoneInfo("Europe/Berlin"), description="of the times in texts")
     max_age: Span = Field(default=timedelta(minutes=10), description="older events are held and paged")
     release_override: Literal["automatic"] | None = Field(default=None, description="only in realm exercise")
