@@ -15,7 +15,7 @@ from dispatcher.channels._names import Names, connected
 from dispatcher.channels._wire import AnswerReader, BadAnswer
 from dispatcher.channels.departure import leave
 
-KEEP_SECONDS: Final = 15.0  # that a connection waits for its next request
+REST_SECONDS: Final = 15.0  # that a connection waits for its next request
 
 
 class Place(NamedTuple):
@@ -29,11 +29,12 @@ class Place(NamedTuple):
 class Connections:
     """All connections to providers; how many are open at once is what the callers' permits allow."""
 
-    def __init__(self, names: Names, tls: ssl.SSLContext, *, total: float, connect: float) -> None:
-        """``total`` is the deadline of an exchange and ``connect`` that of a connection with its TLS, in seconds."""
-        self._names, self._tls, self._total, self._connect = names, tls, total, connect
+    def __init__(
+        self, names: Names, tls: ssl.SSLContext, *, total: float, connect: float, rest: float = REST_SECONDS
+    ) -> None:
+        """Seconds: ``total`` for an exchange, ``connect`` for a connection with its TLS, ``rest`` until a next request."""
+        self._names, self._tls, self._total, self._connect, self._rest = names, tls, total, connect, rest
         self._idle: dict[Place, list[_Connection]] = {}
-        self._sweeping: asyncio.TimerHandle | None = None
 
     async def exchange(self, place: Place, sent: bytes, answer: AnswerReader) -> None:
         """Send a whole request, noting the departure right before, until its ``answer`` is complete.
@@ -51,8 +52,6 @@ class Connections:
 
     def close(self) -> None:
         """Close what is open."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
         for connection in (one for kept in self._idle.values() for one in kept):
             connection.close()
         self._idle.clear()
@@ -61,9 +60,8 @@ class Connections:
         kept = self._idle.get(place, [])
         while kept:
             connection = kept.pop()
-            if connection.quiet():
+            if connection.rested():
                 return connection
-            connection.close()
         return None
 
     async def _open(self, place: Place) -> _Connection:
@@ -79,31 +77,16 @@ class Connections:
         return made
 
     def _keep(self, place: Place, connection: _Connection) -> None:
-        if not connection.usable:
-            return
-        connection.kept_at = asyncio.get_running_loop().time()
-        self._idle.setdefault(place, []).append(connection)
-        if self._sweeping is None:
-            self._sweep()
-
-    def _sweep(self) -> None:
-        """Close what waited in vain, for as long as something waits."""
-        loop = asyncio.get_running_loop()
-        for place, kept in list(self._idle.items()):
-            for connection in kept:
-                if not connection.usable or loop.time() - connection.kept_at > KEEP_SECONDS:
-                    connection.close()
-            self._idle[place] = [connection for connection in kept if connection.usable]
-            if not self._idle[place]:
-                del self._idle[place]
-        self._sweeping = loop.call_later(KEEP_SECONDS, self._sweep) if self._idle else None
+        if connection.usable:
+            connection.rest(self._rest)
+            self._idle.setdefault(place, []).append(connection)
 
 
 class _Connection(asyncio.Protocol):
     """One connection. What comes while nobody has asked ends it."""
 
     def __init__(self) -> None:
-        self.kept_at = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._answer: AnswerReader | None = None
         self._arrived: asyncio.Future[Exception | None] | None = None
 
@@ -112,13 +95,21 @@ class _Connection(asyncio.Protocol):
         """Whether it can carry a request, as far as the loop knows."""
         return not self._transport.is_closing()
 
-    def quiet(self) -> bool:
-        """Whether it is usable and nothing has come that the loop has yet to read: nothing was asked for."""
+    def rest(self, seconds: float) -> None:
+        """Wait for another request, and close where none comes."""
+        self._resting = asyncio.get_running_loop().call_later(seconds, self.close)
+
+    def rested(self) -> bool:
+        """Whether it can carry one now: nothing came meanwhile, not even what the loop has yet to read."""
+        if self._resting is not None:
+            self._resting.cancel()
         if not self.usable:
             return False
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if poll.poll(0):
+            self.close()
+        return self.usable
 
     async def exchange(self, sent: bytes, answer: AnswerReader) -> None:
         """Write a request, read its answer; afterwards it is usable only where both ended as they should."""

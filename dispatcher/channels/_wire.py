@@ -15,17 +15,16 @@ from dispatcher import __version__
 MAX_ANSWER = 1024 * 1024  # bytes of a body
 MAX_HEAD = 64 * 1024  # and of all that stands before it
 MAX_FIELDS = 128
+MAX_LINE = 1024  # of a chunk's head, or a trailer
 MAX_INTERIM = 8  # answers that say only that there will be one
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a word of HTTP's grammar
-_NAME = re.compile(_TOKEN)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"/[!-~]*")
 _OURS = frozenset({"host", "content-length", "connection", "transfer-encoding", "te", "trailer", "expect", "upgrade"})
 _DEFAULTS = {"User-Agent": f"dispatcher/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 _END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?")
-_FIELD = re.compile(rf"({_TOKEN}):[ \t]*(.*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
@@ -41,7 +40,9 @@ class AnswerTooLong(BadAnswer):
 
 def request_bytes(method: str, host: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """A whole request; raises `ValueError`, which repeats nothing, where a part of it would be read as more than it is."""
-    said = {_field(name) for name in headers}
+    said = {_lower(name) for name in headers}
+    if None in said or not said.isdisjoint(_OURS):  # how a request is framed is not its sender's to say
+        raise ValueError("not a header that may be given")
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in _DEFAULTS.items() if name.lower() not in said]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -56,12 +57,10 @@ def request_bytes(method: str, host: str, target: str, headers: Mapping[str, str
     return head.encode() + b"\r\n\r\n" + body
 
 
-@lru_cache(maxsize=256)
-def _field(name: str) -> str:
-    """A header's name in lower case; how a request is framed is not its sender's to say."""
-    if not _NAME.fullmatch(name) or name.lower() in _OURS:
-        raise ValueError("not a header that may be given")
-    return name.lower()
+@lru_cache(maxsize=512)
+def _lower(name: str) -> str | None:
+    """A header's name in lower case, None where it is none."""
+    return name.lower() if _NAME.fullmatch(name) else None
 
 
 class AnswerReader:
@@ -93,21 +92,20 @@ class AnswerReader:
         yield
         usual = yield from self._head()
         for _ in range(MAX_INTERIM):
-            if self.status < 200:
-                usual &= yield from self._head()
-        if self.status < 200:
-            raise BadAnswer("an answer that never comes")
+            if self.status >= 200:
+                break
+            usual &= yield from self._head()
+        else:
+            raise BadAnswer("only promises of an answer")
         framed = yield from self._body(method)
         self.complete, self._keeps = True, usual and framed
 
     def _head(self) -> Generator[None, None, bool]:
         """Read one head; whether everything in it is as usual."""
         searched = 0
-        while (end := _END.search(self._data, searched)) is None:
+        while (end := _END.search(self._data, searched, MAX_HEAD)) is None:
             searched = max(0, len(self._data) - 3)
-            yield from self._more(MAX_HEAD)
-        if end.end() > MAX_HEAD:
-            raise BadAnswer("a head too long")
+            yield from self._more(MAX_HEAD - 1)
         data = yield from self._exactly(end.end())
         version, self.status, self.headers = _parsed(data.replace(b"\r\n", b"\n").decode(errors="replace")[:-2])
         if version != "1" or data.count(b"\n") != data.count(b"\r\n"):
@@ -143,8 +141,8 @@ class AnswerReader:
         raise BadAnswer("too many trailers")
 
     def _line(self) -> Generator[None, None, bytes]:
-        while (end := self._data.find(b"\r\n")) < 0:
-            yield from self._more(1024)
+        while (end := self._data.find(b"\r\n", 0, MAX_LINE)) < 0:
+            yield from self._more(MAX_LINE - 1)
         return (yield from self._exactly(end + 2))[:-2]
 
     def _exactly(self, size: int) -> Generator[None, None, bytes]:
@@ -165,7 +163,7 @@ class AnswerReader:
         if self._ended:
             raise BadAnswer("less than an answer")
         if len(self._data) > most:
-            raise BadAnswer("a line without an end")
+            raise BadAnswer("a head or a line without an end")
         yield
 
 
@@ -177,10 +175,10 @@ def _parsed(head: str) -> tuple[str, int, dict[str, str]]:
         raise BadAnswer("no answer in HTTP/1.1")
     headers: dict[str, str] = {}
     for field in fields:
-        found = _FIELD.fullmatch(field)
-        if found is None:
+        written, colon, value = field.partition(":")
+        name, value = _lower(written), value.strip(" \t")
+        if name is None or not colon:
             raise BadAnswer("no header where one should be")
-        name, value = found[1].lower(), found[2].rstrip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return status[1], int(status[2]), headers
 
