@@ -20,7 +20,7 @@ from contract.sirens import broker
 
 from dispatcher.channels.base import Kind, Unsupported
 from dispatcher.channels.departure import departing
-from dispatcher.channels.http import http_client
+from dispatcher.channels.http import HttpClient, http_client
 from dispatcher.model.delivery import Outcome, Result
 
 
@@ -45,10 +45,12 @@ class NoNames(aiohttp.abc.AbstractResolver):
         """Nothing is open."""
 
 
-async def run(kind: str | Kind, kit: Kit, case: Case, step: int | None = None) -> Seen:
+async def run(
+    kind: str | Kind, kit: Kit, case: Case, step: int | None = None, client: HttpClient = HttpClient.LEAN
+) -> Seen:
     """Send one post by ``kind`` while the provider does what ``case`` says: in its posting request, or at a ``step`` before."""
     resolver = NoNames() if case.world == "dns" else None
-    async with _scene(kit, case, step) as scene, http_client(total=case.total, resolver=resolver) as http:
+    async with _scene(kit, case, step) as scene, http_client(client, total=case.total, resolver=resolver) as http:
         url = "http://provider.invalid" if case.world == "dns" else scene.url
         async with channel(kind, kit.settings(url), http) as opened:
             outcome, error = None, None
@@ -61,7 +63,7 @@ async def run(kind: str | Kind, kit: Kit, case: Case, step: int | None = None) -
 
 
 def _asked(scene: Provider) -> int:
-    """How many requests came, one that the HTTP library asked once more counted once.
+    """How many requests came, one that aiohttp asked once more counted once.
 
     It does so where the connection was cut, with what HTTP lets be repeated: reads, and writes to a place of their own.
     """

@@ -12,6 +12,7 @@ from contract.mqtt_cases import MQTT_CASES
 from contract.smtp_cases import SMTP_CASES
 
 from dispatcher.channels.base import kinds
+from dispatcher.channels.http import HttpClient
 from dispatcher.model.delivery import Outcome
 
 TABLES = {"http": CASES, "smtp": SMTP_CASES, "mqtt": MQTT_CASES}
@@ -51,6 +52,15 @@ async def test_what_fails_before_the_post_is_never_in_doubt(kind: str, step: int
     seen = await run(kind, kit_of(kind), case, step)
     posts_nothing_before_its_time(case, step, seen)
     keeps_the_secret(kit_of(kind), case, seen)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+async def test_aiohttp_makes_the_same_of_it(case: Case) -> None:
+    """The client that can be taken instead of ours meets every case as well, and comes to the same."""
+    kit = kit_of("webhook")
+    seen = await run("webhook", kit, case, client=HttpClient.AIOHTTP)
+    for check in CHECKS:
+        check(kit, case, seen)
 
 
 def test_no_kind_and_no_case_is_left_out(request: pytest.FixtureRequest) -> None:

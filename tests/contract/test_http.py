@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.channels.departure import departing, leave
-from dispatcher.channels.http import MAX_ANSWER, ChannelError, Request, http_client, read_retry_after
+from dispatcher.channels.http import (
+    MAX_ANSWER,
+    ChannelError,
+    HttpClient,
+    Request,
+    http_client,
+    read_retry_after,
+)
 from dispatcher.model.delivery import Reason, Result
 from dispatcher.model.errors import Fenced
 
@@ -23,13 +30,19 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
+@pytest.fixture(params=HttpClient)
+def client(request: pytest.FixtureRequest) -> HttpClient:
+    """Whoever may stand behind the port."""
+    return request.param
+
+
 def _raise_fenced() -> None:
     raise Fenced("an end came first")
 
 
-async def test_a_fence_stops_the_first_byte() -> None:
+async def test_a_fence_stops_the_first_byte(client: HttpClient) -> None:
     """What the fence catches never left: the provider was connected to and saw no request."""
-    async with provider(says(200, {})) as heard, http_client() as http:
+    async with provider(says(200, {})) as heard, http_client(client) as http:
         with departing(_raise_fenced) as departure, pytest.raises(Fenced):
             await http.request(Request("POST", heard.url, body=b"text"))
         assert not departure.left
@@ -37,14 +50,14 @@ async def test_a_fence_stops_the_first_byte() -> None:
         assert heard.requests == []
 
 
-async def test_a_fence_stops_the_second_request_too() -> None:
+async def test_a_fence_stops_the_second_request_too(client: HttpClient) -> None:
     """A verb of two requests is stopped between them, and it is known that the first one left."""
     fences = iter([lambda: None, _raise_fenced])
 
     def check() -> None:
         next(fences)()
 
-    async with provider(says(200, {})) as heard, http_client() as http:
+    async with provider(says(200, {})) as heard, http_client(client) as http:
         with departing(check) as departure:
             await http.request(Request("GET", heard.url))
             with pytest.raises(Fenced):
@@ -79,9 +92,9 @@ async def test_tasks_keep_their_departures_apart() -> None:
     assert await asyncio.gather(attempt(leaves=True), attempt(leaves=False)) == [True, False]
 
 
-async def test_the_largest_answer_is_read_and_one_byte_more_is_not() -> None:
+async def test_the_largest_answer_is_read_and_one_byte_more_is_not(client: HttpClient) -> None:
     """An answer of exactly the cap arrives whole; beyond it the request is in doubt, not in memory."""
-    async with http_client() as http:
+    async with http_client(client) as http:
         async with provider(sends(reply(200, b"x" * MAX_ANSWER))) as heard:
             assert len((await http.request(Request("GET", heard.url))).body) == MAX_ANSWER
         async with provider(sends(reply(200, b"x" * (MAX_ANSWER + 1)))) as heard:
@@ -90,23 +103,30 @@ async def test_the_largest_answer_is_read_and_one_byte_more_is_not() -> None:
     assert raised.value.outcome.result is Result.IN_DOUBT
 
 
-async def test_a_trusted_certificate_is_accepted() -> None:
+async def test_a_trusted_certificate_is_accepted(client: HttpClient) -> None:
     """The refusal of strangers' certificates is about trust, not about TLS."""
     authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    async with provider(says(200, {}), server) as heard, http_client(tls=client) as http:
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with provider(says(200, {}), server) as heard, http_client(client, tls=trusting) as http:
         assert (await http.request(Request("GET", heard.url))).status == 200
 
 
 @pytest.mark.parametrize(
     ("url", "headers"),
-    [("no address", {}), ("ftp://127.0.0.1/", {}), ("http://127.0.0.1:1/", {"X-Api-Key": f"{CANARY}\r\nX: 1"})],
+    [
+        ("no address", {}),
+        ("ftp://127.0.0.1/", {}),
+        ("http://127.0.0.1:99999/", {}),
+        ("http://127.0.0.1:1/", {"X-Api-Key": f"{CANARY}\r\nX: 1"}),
+    ],
 )
-async def test_nonsense_is_useless_and_says_nothing_secret(url: str, headers: dict[str, str]) -> None:
+async def test_nonsense_is_useless_and_says_nothing_secret(
+    client: HttpClient, url: str, headers: dict[str, str]
+) -> None:
     """What can never be called is permanent, never left, and its error does not repeat what it was given."""
-    async with http_client() as http:
+    async with http_client(client) as http:
         with pytest.raises(ChannelError) as raised:
             await http.request(Request("POST", url, headers, b"{}"))
     assert (raised.value.outcome.result, raised.value.outcome.reason) == (Result.PERMANENT, Reason.INTERNAL)

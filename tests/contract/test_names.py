@@ -11,8 +11,8 @@ from contract.provider import provider, says
 from structlog.testing import capture_logs
 
 from dispatcher.channels import _names
-from dispatcher.channels._names import KEEP_SECONDS, UNKNOWN_SECONDS, Names
-from dispatcher.channels.http import ChannelError, Request, http_client
+from dispatcher.channels._names import FRESH_SECONDS, KEEP_SECONDS, UNKNOWN_SECONDS, Names
+from dispatcher.channels.http import ChannelError, HttpClient, Request, http_client
 from dispatcher.model.delivery import Reason
 
 
@@ -42,19 +42,23 @@ async def _address(names: Names, host: str = "hook.test", port: int = 80) -> tup
     return found["host"], found["port"]
 
 
-async def test_a_request_finds_its_way_by_name(server: NameServer) -> None:
+@pytest.mark.parametrize("client", HttpClient)
+async def test_a_request_finds_its_way_by_name(client: HttpClient, server: NameServer) -> None:
     """The name server is asked and the provider that it points to gets the request."""
-    async with provider(says(200)) as heard, http_client(resolver=server.resolver()) as http:
+    async with provider(says(200)) as heard, http_client(client, resolver=server.resolver()) as http:
         url = heard.url.replace("127.0.0.1", "hook.test")
         assert (await http.request(Request("POST", url))).status == 200
         assert "Host: hook.test" in heard.head()
     assert server.asked == {"hook.test": 1}
 
 
+@pytest.mark.parametrize("client", HttpClient)
 @pytest.mark.parametrize("mood", [SILENT, FAILS, KNOWS_NOTHING])
-async def test_the_last_good_address_outlives_its_name_server(mood: int, server: NameServer) -> None:
+async def test_the_last_good_address_outlives_its_name_server(
+    client: HttpClient, mood: int, server: NameServer
+) -> None:
     """Silent, failing or denying that the name exists: a name asked for before is not waited for like a new one."""
-    async with provider(says(200)) as heard, http_client(resolver=server.resolver()) as http:
+    async with provider(says(200)) as heard, http_client(client, resolver=server.resolver()) as http:
         await http.names.resolve("hook.test")
         server.mood = mood
         with capture_logs() as logs:
@@ -84,11 +88,12 @@ async def test_what_is_a_day_old_is_not_believed(names: Names, server: NameServe
         await _address(names)
 
 
-async def test_nobody_waits_for_anothers_name(server: NameServer) -> None:
+@pytest.mark.parametrize("client", HttpClient)
+async def test_nobody_waits_for_anothers_name(client: HttpClient, server: NameServer) -> None:
     """While twenty names are waited for in vain, twenty others are found at once; those that fail never left."""
     dead, alive = ([f"{kind}{n}.test" for n in range(20)] for kind in ("dead", "alive"))
     server.deaf_to = frozenset(dead)
-    async with provider(says(200)) as heard, http_client(resolver=server.resolver()) as http:
+    async with provider(says(200)) as heard, http_client(client, resolver=server.resolver()) as http:
 
         async def post(host: str) -> int:
             return (await http.request(Request("POST", heard.url.replace("127.0.0.1", host)))).status
@@ -124,3 +129,35 @@ async def test_channels_are_known_before_they_are_needed(names: Names, server: N
     keeping.cancel()
     server.mood = SILENT
     assert [await _address(names, host) for host in ("hook.test", "other.test")] == [("127.0.0.1", 80)] * 2
+
+
+async def test_all_who_ask_at_once_ask_once(names: Names, server: NameServer, clock: list[float]) -> None:
+    """A name is asked for once however many want it, and again after half a minute; an address is asked for never."""
+    found = await asyncio.gather(*(names.recent("hook.test", 80) for _ in range(50)))
+    assert {one["host"] for (one,) in found} == {"127.0.0.1"}
+    assert server.asked == {"hook.test": 1}
+    server.address = "127.0.0.2"
+    clock[0] += FRESH_SECONDS
+    assert [one["host"] for one in await names.recent("hook.test", 80)] == ["127.0.0.2"]
+    assert [one["host"] for one in await names.recent("::1", 80)] == ["::1"]
+    assert server.asked == {"hook.test": 2}
+
+
+async def test_a_failure_is_not_remembered(names: Names, server: NameServer) -> None:
+    """A name that was not found is asked for again by the next who wants it."""
+    server.mood = KNOWS_NOTHING
+    with pytest.raises(OSError, match="name not resolved"):
+        await names.recent("hook.test", 80)
+    server.mood = ANSWERS
+    assert [one["host"] for one in await names.recent("hook.test", 80)] == ["127.0.0.1"]
+
+
+async def test_who_gives_up_does_not_give_up_for_others(names: Names, server: NameServer) -> None:
+    """The first who asked for a name may leave; those who wait for the same answer get it."""
+    first = asyncio.create_task(names.recent("hook.test", 80))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(names.recent("hook.test", 80))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert [one["host"] for one in await second] == ["127.0.0.1"]
+    assert server.asked == {"hook.test": 1}
