@@ -67,10 +67,14 @@ def main() -> None:
     receiver.terminate()
     print(f"{CHANNELS} hosts, medians of {RUNS} runs: CPU for each POST, time until the last answer")
     for state in ("cold", "warm"):
-        cpu, wall = ({client: statistics.median(run[n] for run in found[client, state]) for client in HttpClient} for n in (0, 1))
+        cpu, wall = (
+            {client: statistics.median(run[n] for run in found[client, state]) for client in HttpClient} for n in (0, 1)
+        )
         for client in HttpClient:
             ratio = cpu[HttpClient.AIOHTTP] / cpu[client]
-            print(f"{state} {client:8} {cpu[client]:6.0f} µs {wall[client] * 1e3:6.0f} ms   {ratio:.1f} times aiohttp's")
+            print(
+                f"{state} {client:8} {cpu[client]:6.0f} µs {wall[client] * 1e3:6.0f} ms   {ratio:.1f} times aiohttp's"
+            )
 
 
 if __name__ == "__main__":

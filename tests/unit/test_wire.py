@@ -105,6 +105,15 @@ def test_nothing_given_becomes_another_line(method: str, target: str, headers: d
     assert len(lines) == 1 + 1 + len(defaults) + len(headers) + 1
 
 
+@pytest.mark.parametrize("mark", ["\r\nX: 1", "\n", "\r", "\0", "\ud800"])
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_nothing_given_can_end_its_line(where: int, mark: str) -> None:
+    """A secret or an address with a line end inside is refused, and not repeated in the error."""
+    host, target, value = ("/secret" + mark * (place == where) for place in range(3))
+    with pytest.raises(ValueError, match=r"^((?!secret).)*$"):
+        request_bytes("POST", host, target, {"X-Key": value}, b"")
+
+
 KEPT = {
     "a length": OK + LENGTH + b"\r\nbody",
     "chunks": OK + CHUNKED + b"\r\n2\r\nbo\r\n2;name=value\r\ndy\r\n0\r\n\r\n",
@@ -211,6 +220,22 @@ def test_too_much_is_refused_before_it_is_here(data: bytes) -> None:
     """One byte over the cap is an error of its own, however the length is told, without waiting for the rest."""
     with pytest.raises(AnswerTooLong):
         AnswerReader("GET").feed(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["an endless head", "endless headers", "a chunk's line without an end", "endless trailers", "endless promises"],
+)
+def test_what_has_no_end_is_not_waited_for(name: str) -> None:
+    """A head, a line or a row of them that grows without an end is given up before the connection ends or the deadline comes."""
+    reader = AnswerReader("GET")
+
+    def drip() -> None:
+        for byte in UNCLEAR[name].rstrip() + b"x" * 2_000:
+            reader.feed(bytes([byte]))
+
+    with pytest.raises(BadAnswer):
+        drip()
 
 
 PLACES = st.lists(st.integers(0, 1_000), max_size=8)
