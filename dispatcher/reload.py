@@ -23,7 +23,7 @@ from dispatcher.telemetry import logger
 
 log = logger("reload")
 
-_FIXED = ("realm", "broker", "journal", "console", "public", "heartbeat")
+_FIXED = ("realm", "broker", "journal", "console", "public", "heartbeat", "http_client")
 
 
 @dataclass(slots=True)

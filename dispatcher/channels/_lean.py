@@ -124,7 +124,7 @@ class _Connection(asyncio.Protocol):
                 self.close()
 
     def close(self) -> None:
-        """Close at once."""
+        """Close at once, whatever has not left yet."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -191,8 +191,7 @@ class Client(ABC):
         """Send once, read at most 1 MiB within the deadline."""
         with departing() as departure:
             try:
-                # Percent-encodings leave as written; only a name outside ASCII still needs encoding.
-                return await self._exchange(request, URL(request.url, encoded=request.url.isascii()))
+                return await self._exchange(request)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise _translated(error, left=departure.left) from None
 
@@ -205,8 +204,22 @@ class Client(ABC):
         return await connected(found)
 
     @abstractmethod
-    async def _exchange(self, request: Request, url: URL) -> Answer:
+    async def _exchange(self, request: Request) -> Answer:
         """Send once, noting the departure; any of the errors that `request` knows to name."""
+
+
+def _url(url: str) -> URL:
+    """Percent-encodings leave as written; only a name outside ASCII still needs encoding."""
+    return URL(url, encoded=url.isascii())
+
+
+@functools.lru_cache(maxsize=4096)  # as many channels ask for the same again and again
+def _parts(text: str) -> tuple[Place, str, str]:
+    """Where a URL leads, the host that is asked for there, and what of it; raises `ValueError`."""
+    url = _url(text)
+    if url.scheme not in ("http", "https") or not url.raw_host or not url.port or url.raw_user is not None:
+        raise ValueError("not a URL that can be called")
+    return Place(url.scheme, url.raw_host, url.port), str(url.host_port_subcomponent), url.raw_path_qs
 
 
 class _LeanClient(Client):
@@ -216,11 +229,9 @@ class _LeanClient(Client):
         super().__init__(names)
         self._connections = connections
 
-    async def _exchange(self, request: Request, url: URL) -> Answer:
-        if url.scheme not in ("http", "https") or not url.raw_host or not url.port or url.raw_user is not None:
-            raise ValueError("not a URL that can be called")
-        place, host = Place(url.scheme, url.raw_host, url.port), str(url.host_port_subcomponent)
-        sent = request_bytes(request.method, host, url.raw_path_qs, request.headers, request.body)
+    async def _exchange(self, request: Request) -> Answer:
+        place, host, target = _parts(request.url)
+        sent = request_bytes(request.method, host, target, request.headers, request.body)
         answer = AnswerReader(request.method)
         await self._connections.exchange(place, sent, answer)
         return Answer(answer.status, answer.headers, answer.body)
@@ -233,11 +244,11 @@ class _AiohttpClient(Client):
         super().__init__(names)
         self._session = session
 
-    async def _exchange(self, request: Request, url: URL) -> Answer:
+    async def _exchange(self, request: Request) -> Answer:
         _check(request)
         headers = {hdrs.ACCEPT_ENCODING: "identity", **request.headers}
         async with self._session.request(
-            request.method, url, data=request.body or None, headers=headers, allow_redirects=False
+            request.method, _url(request.url), data=request.body or None, headers=headers, allow_redirects=False
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from contract.provider import provider, says
 from ruamel.yaml import YAML
 from unit.speaking import SMALL
 
@@ -125,9 +126,12 @@ async def test_a_reload_takes_what_works(main: Path) -> None:
         assert [cause for cause, _ in await pages(service)] == ["configuration"]
 
 
-@pytest.mark.parametrize("change", [{"realm": "live"}, {"journal": {"path": "other.sqlite"}}, {"console": {"port": 1}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"realm": "live"}, {"journal": {"path": "other.sqlite"}}, {"console": {"port": 1}}, {"http_client": "aiohttp"}],
+)
 async def test_what_cannot_change_is_refused(change: dict[str, object], main: Path) -> None:
-    """Realm, journal and console stay until a restart, and a reload that asks otherwise says so."""
+    """Realm, journal, console and HTTP client stay until a restart, and a reload that asks otherwise says so."""
     async with started(main) as service:
         data = YAML(typ="safe").load(GOOD) | change
         if "realm" in change:
@@ -137,6 +141,17 @@ async def test_what_cannot_change_is_refused(change: dict[str, object], main: Pa
             YAML().dump(data, file)
         with pytest.raises(ConfigurationError, match="cannot change while the daemon runs"):
             await service.reload()
+
+
+@pytest.mark.parametrize(("line", "name"), [("", "dispatcher/"), ("http_client: aiohttp\n", "aiohttp/")])
+async def test_who_speaks_http_is_for_the_files_to_say(line: str, name: str, main: Path) -> None:
+    """Requests leave by the client that the main file names, and by our own where it names none."""
+    async with provider(says(200)) as heard:
+        main.write_text(f"{GOOD}{line}heartbeat: {{url: {heard.url}, every: 1s}}\n")
+        async with started(main), asyncio.timeout(20):
+            while not heard.requests:
+                await asyncio.sleep(0.01)
+    assert name in heard.head()
 
 
 MISTAKES = {
