@@ -71,7 +71,8 @@ class Connections:
         make = asyncio.get_running_loop().create_connection
         async with asyncio.timeout(self._connect):
             if len(found) == 1:  # the loop's own way is the shortest
-                _, made = await make(_Connection, found[0]["host"], place.port, ssl=tls, server_hostname=name)
+                [one] = found
+                _, made = await make(_Connection, one["host"], one["port"], ssl=tls, server_hostname=name)
             else:
                 _, made = await make(_Connection, sock=await connected(found), ssl=tls, server_hostname=name)
         return made
