@@ -48,7 +48,7 @@ def doctor(config: Path) -> int:
 
 async def _survey(loaded: Loaded) -> Sequence[Condition]:
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(http_client())
+        http = await stack.enter_async_context(http_client(loaded.http_client))
         channels = await Connector(stack, http).connect(loaded.channels)
         return await survey(channels, loaded.deployment.channels)
 
