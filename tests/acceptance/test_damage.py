@@ -112,7 +112,7 @@ async def test_a_slow_look_holds_up_no_start(strace, world, mosquitto, tmp_path)
         await daemon.until_ready()
         assert "journal_damaged" not in daemon.log()
         await until_readiness(daemon, 20, journal=False)
-        assert INDEX in daemon.log()
+        await daemon.until(lambda: INDEX in daemon.log())
     finally:
         await daemon.kill()
         await tracing.wait()
