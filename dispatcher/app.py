@@ -248,7 +248,9 @@ def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) ->
         broker, where.realm, pipeline.receive, pipeline.clock, sources=where.sources, alive=watch.alive
     )
     watch.troubles.append(Trouble(Cause.BROKER, partial(getattr, intake, "trouble"), broker.page_after))
-    feed.add(MqttStatus(intake, service.journal))
+    status = MqttStatus(intake, service.journal)
+    feed.add(status)
+    service.spawn(status.run(), "status")
     service.spawn(intake.run(), "mqtt")
     stack.push_async_callback(intake.close)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from dispatcher.model.delivery import IncidentId
 Sink = Callable[[Sequence[Fact]], Awaitable[None]]
 
 CHUNK = 500
+QUIET_SECONDS = 0.1  # in which nothing new came: the fan-out is over
+LONGEST_SECONDS = 1.0  # that the broker is not told of one that goes on and on
 
 
 class Feed:
@@ -47,23 +50,47 @@ class Feed:
 
 
 class MqttStatus:
-    """Publishes deliveries as they change and a retained summary of each incident that they belong to."""
+    """Publishes deliveries as they change and a retained summary of each incident that they belong to.
+
+    It waits until a fan-out is over, so that telling of it does not slow it down, and tells what came of it only.
+    """
 
     def __init__(self, intake: MqttIntake, journal: Journal) -> None:
         """``intake`` owns the connection."""
         self._intake, self._journal = intake, journal
+        self._latest: dict[str, Fact] = {}
+        self._incidents: dict[str, None] = {}
+        self._wake = asyncio.Event()
 
     async def __call__(self, facts: Sequence[Fact]) -> None:
-        """One message a delivery and one an incident, however many facts there are about them."""
-        latest = {fact.ref: fact for fact in facts if fact.kind.startswith("delivery.")}
-        for ref, fact in latest.items():
-            state = fact.kind.removeprefix("delivery.")
-            data = {"delivery": ref, "state": state, "at": fact.at.isoformat(), **fact.body}
-            self._intake.publish(self._intake.topic_out("deliveries", _level(ref)), data)
-        incidents = {fact.ref for fact in facts if fact.kind.startswith("incident.")}
-        incidents |= {fact.body["incident"] for fact in facts if fact.body.get("incident")}
-        for incident in incidents:
-            await self._summarise(IncidentId(incident))
+        """Note what is to be told: the latest of each delivery, and each incident once."""
+        self._latest.update((fact.ref, fact) for fact in facts if fact.kind.startswith("delivery."))
+        changed = [fact.ref for fact in facts if fact.kind.startswith("incident.")]
+        changed += [str(fact.body["incident"]) for fact in facts if fact.body.get("incident")]
+        self._incidents.update(dict.fromkeys(changed))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tell it, until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self._until_quiet()
+            latest, self._latest = self._latest, {}
+            incidents, self._incidents = self._incidents, {}
+            for ref, fact in latest.items():
+                state = fact.kind.removeprefix("delivery.")
+                data = {"delivery": ref, "state": state, "at": fact.at.isoformat(), **fact.body}
+                self._intake.publish(self._intake.topic_out("deliveries", _level(ref)), data)
+            for incident in incidents:
+                await self._summarise(IncidentId(incident))
+
+    async def _until_quiet(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while self._wake.is_set():
+                    self._wake.clear()
+                    await asyncio.sleep(QUIET_SECONDS)
+        self._wake.clear()
 
     async def _summarise(self, incident: IncidentId) -> None:
         row = await self._journal.read(partial(queries.incident, wanted=incident))
