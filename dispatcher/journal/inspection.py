@@ -52,6 +52,7 @@ class Inspection:
         """
         if not self._path.exists():
             return
+        self._roll_back()
         known = self._mark.exists()
         looking = self._pool.submit(self._look, WHOLE if known else QUICK)
         try:
@@ -87,6 +88,15 @@ class Inspection:
             with suppress(sqlite3.ProgrammingError):  # closed already
                 self._connection.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _roll_back(self) -> None:
+        """What a kill left half done while the file was being made is undone first: who only reads cannot do it."""
+        if self._path.with_name(f"{self._path.name}-journal").exists():
+            with (
+                suppress(sqlite3.Error),
+                closing(sqlite3.connect(self._path)) as connection,
+            ):  # the look says what is wrong
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
 
     def _look(self, check: str) -> None:
         """Note what ``check`` finds first; raises `JournalBroken` where the file cannot be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -51,6 +52,17 @@ def swell(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE much (n INTEGER PRIMARY KEY, filler TEXT)")
         connection.executemany("INSERT INTO much (filler) VALUES (?)", [("x" * 2_000,)] * 5_000)
+
+
+def half_made(folder: Path) -> Path:
+    """A journal as a kill leaves it before it has a write-ahead log: a transaction half in the file, its undo beside."""
+    made, left = folder / "made.sqlite", folder / "journal.sqlite"
+    with closing(sqlite3.connect(made)) as connection:
+        connection.executescript("PRAGMA cache_size = 1; CREATE TABLE much (filler TEXT)")
+        connection.executemany("INSERT INTO much VALUES (?)", [("x" * 2_000,)] * 100)  # more than the cache holds
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{made}{suffix}", f"{left}{suffix}")
+    return left
 
 
 def letters(connection: Connection) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from damage import INDEX, flip, letters, swell, whole_journal, write_letter
+from damage import INDEX, flip, half_made, letters, swell, whole_journal, write_letter
 
 from dispatcher.journal.base import open_journal
 from dispatcher.journal.inspection import Inspection, mark
@@ -37,6 +37,12 @@ async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     with pytest.raises(JournalDamaged, match="file is not a database"):
         async with open_journal(path):
             pass
+
+
+async def test_a_file_that_was_being_made_is_made(tmp_path: Path) -> None:
+    """Killed while its file was made: what was half done is undone before the look, and the start goes on."""
+    async with open_journal(half_made(tmp_path)) as journal:
+        await journal.write(write_letter)
 
 
 async def test_a_start_is_not_held_up(path: Path) -> None:
