@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +13,8 @@ import pytest_asyncio
 import structlog
 from hypothesis import settings
 from integration.broker import Mosquitto
+
+from dispatcher.intake import embedded
 
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
@@ -71,10 +72,8 @@ def _lack(reason: str, *, rights: bool = False) -> NoReturn:
 
 @pytest.fixture
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    return embedded.free_port()
 
 
 @pytest_asyncio.fixture

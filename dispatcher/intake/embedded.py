@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import random
 import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from typing import Literal
 from dispatcher.model.errors import DispatcherError
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+_PORTS = range(20_000, 32_000)
 _CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -43,10 +45,12 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 that nobody listens on, below those that outgoing connections take, lest one is faster."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port on 127.0.0.1")
 
 
 def find_mosquitto() -> str | None:
@@ -54,7 +58,7 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto", path=_PATH)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def embedded_broker(*, amqtt: bool = False) -> AsyncIterator[EmbeddedBroker]:
     """Run a broker on a free loopback port; ``amqtt`` insists on the one that pip brings. Raises `NoBroker`."""
     port = free_port()
@@ -67,7 +71,7 @@ async def embedded_broker(*, amqtt: bool = False) -> AsyncIterator[EmbeddedBroke
             yield broker
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _mosquitto(path: str, port: int) -> AsyncIterator[EmbeddedBroker]:
     with tempfile.TemporaryDirectory(prefix="dispatcher-broker-") as folder:
         process = await asyncio.create_subprocess_exec(
@@ -90,7 +94,7 @@ def _write_config(folder: Path, port: int) -> Path:
     return config
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _amqtt(port: int) -> AsyncIterator[EmbeddedBroker]:
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an extra, and slow to import
