@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -65,22 +66,20 @@ class Recovery:
             for planned in end.plan:
                 self.fence.put_up_lane((end.incident, planned.channel), end.revision)
         found = await self.journal.read(queries.open_deliveries)
-        taken = await asyncio.gather(*(self._take_up(delivery) for delivery, _ in found))
-        log.info("recovered", open=len(found))
-        both = zip(taken, (alert for _, alert in found), strict=True)
-        return [Outgoing(delivery, alert) for delivery, alert in both if delivery.state is DeliveryState.QUEUED]
+        queued = await self.take_up([Outgoing(delivery, alert) for delivery, alert in found])
+        log.info("recovered", open=len(found), queued=len(queued))
+        return queued
 
-    async def take_up(self, lost: list[Outgoing]) -> list[Outgoing]:
-        """Deliveries whose task died, settled as doubts; those that are to be tried again."""
-        return [again for one in lost if (again := await self._again(one)) is not None]
-
-    async def _again(self, one: Outgoing) -> Outgoing | None:
-        delivery = await self._take_up(one.delivery)
-        return Outgoing(delivery, one.alert) if delivery.state is DeliveryState.QUEUED else None
+    async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:
+        """Deliveries that nobody carries any more, each doubt among them decided; those that are to be sent."""
+        decided = [self._decided(one.delivery) for one in found]
+        await self._write(step for step in decided if step is not None)
+        now = [replace(one, delivery=step.delivery) if step else one for one, step in zip(found, decided, strict=True)]
+        return [one for one in now if one.delivery.state is DeliveryState.QUEUED]
 
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
-        await asyncio.gather(*(self._settle(one.delivery, _EXPIRED) for one in late))
+        await self._write(_step(one.delivery, _EXPIRED) for one in late)
 
     async def expire_standbys(self) -> None:
         """A standby never outlives its alert, though nobody may know yet whether it is needed."""
@@ -89,30 +88,34 @@ class Recovery:
         except JournalBusy as error:  # the next sweep comes in a second
             log.warning("standbys_wait", error=str(error))
             return
-        await asyncio.gather(*(self._settle(delivery, _EXPIRED) for delivery in late))
+        await self._write(_step(delivery, _EXPIRED) for delivery in late)
 
-    async def _take_up(self, delivery: Delivery) -> Delivery:
+    async def _write(self, steps: Iterable[Step]) -> None:
+        await asyncio.gather(*(self.steps.write(step) for step in steps))
+
+    def _decided(self, delivery: Delivery) -> Step | None:
+        """What is decided about it; None where nothing has to be."""
         profile = self.setup.profiles.get(delivery.channel)
         ended = self.fence.stops(delivery)
         if delivery.state is DeliveryState.SENDING and profile is not None:
             now = self.clock.now()
             decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
-            return await self._settle(delivery, decision, _cut_off(delivery, now))
+            return _step(delivery, decision, _cut_off(delivery, now))
         if profile is None and delivery.state in (DeliveryState.HELD, DeliveryState.STANDBY):
-            return await self._settle(delivery, _LEFT_OUT)
+            return _step(delivery, _LEFT_OUT)
         if profile is None:
             cut_off = delivery.state is DeliveryState.SENDING
             attempt = _cut_off(delivery, self.clock.now()) if cut_off else None
-            return await self._settle(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE, attempt)
-        return await self._settle(delivery, _ENDED) if ended and delivery.state is DeliveryState.QUEUED else delivery
+            return _step(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE, attempt)
+        return _step(delivery, _ENDED) if ended and delivery.state is DeliveryState.QUEUED else None
 
-    async def _settle(self, delivery: Delivery, decision: Decision, attempt: Attempt | None = None) -> Delivery:
-        """Journal a decision that no answer led to; the doubt that it had stays marked."""
-        doubtful = delivery.doubtful or decision.doubtful
-        outcome = _STOPPED if decision.doubtful else Outcome(result=Result.ABSENT)
-        after = replace(settled(delivery, outcome, decision), doubtful=doubtful)
-        await self.steps.write(Step(after, decision.path, delivery.state, attempt, decision.note))
-        return after
+
+def _step(delivery: Delivery, decision: Decision, attempt: Attempt | None = None) -> Step:
+    """A decision that no answer led to; the doubt that it had stays marked."""
+    doubtful = delivery.doubtful or decision.doubtful
+    outcome = _STOPPED if decision.doubtful else Outcome(result=Result.ABSENT)
+    after = replace(settled(delivery, outcome, decision), doubtful=doubtful)
+    return Step(after, decision.path, delivery.state, attempt, decision.note)
 
 
 def _cut_off(delivery: Delivery, at: datetime) -> Attempt:

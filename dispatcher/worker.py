@@ -1,7 +1,8 @@
 """Carries deliveries out: what holds its permits starts at once, the rest by priority as permits come.
 
 Each delivery is a task of its own, strongly held; none waits for another. One loop moves what is due to what is ready
-and journals its attempts in batches; a delivery that is to be tried again comes back with its due time.
+and journals its attempts in batches; a delivery that is to be tried again comes back with its due time. So many start
+in one turn of the event loop that first bytes leave while others still wait for their turn, and nothing else stands still.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from dispatcher.telemetry import OPEN, logger
 log = logger("worker")
 
 SWEEP_SECONDS = 1.0
+STARTS = 32  # in one turn of the event loop
+CLAIMS = 256  # attempts that are journaled together: who is first does not wait for the commit of the last
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
 _Doors = dict[ChannelId, list[_Ready]]
 
@@ -45,7 +48,7 @@ class Worker:
         self._ready: dict[str, _Doors] = defaultdict(dict)  # by origin
         self._parked: dict[Lane, list[Outgoing]] = defaultdict(list)
         self._under_way: dict[asyncio.Task[None], Outgoing] = {}
-        self._waiting_to_start: list[Outgoing] = []
+        self._starting: list[_Ready] = []  # journaled as sending, about to begin
         self._lost: list[Outgoing] = []  # their task died; they are settled as doubts
         self._late: list[Outgoing] = []  # their time is over; they are being ended
         self._order = itertools.count()
@@ -62,18 +65,31 @@ class Worker:
         """Deliveries held here: under way, about to start, ready, parked, waiting for their time, or being ended."""
         ready = sum(len(heap) for doors in self._ready.values() for heap in doors.values())
         parked = sum(len(parked) for parked in self._parked.values())
-        ending = len(self._lost) + len(self._late) + len(self._waiting_to_start)
-        return len(self._under_way) + len(self._later) + len(self._claiming) + ready + parked + ending
+        ending = len(self._lost) + len(self._late)
+        leaving = len(self._claiming) + len(self._starting) + len(self._under_way)
+        return len(self._later) + ready + parked + leaving + ending
 
     def start(self, outgoing: Sequence[Outgoing]) -> None:
-        """Carry out what is journaled as sending and holds its permits: each in its own task, now."""
+        """Carry out what is journaled as sending and holds its permits: each in its own task, now or in the next turns."""
+        idle = not self._starting
         for one in outgoing:
-            if self._road is None:
-                self._waiting_to_start.append(one)
-                continue
-            task = asyncio.create_task(self._carry(self._road, one))
+            heapq.heappush(self._starting, self._ranked(one))
+        if idle and self._road is not None:
+            self._start_some(self._road)
+
+    def _start_some(self, road: Pipeline) -> None:
+        """As many as one turn of the loop may take, best rank first; the rest in the turns after it."""
+        for _ in range(min(STARTS, len(self._starting))):
+            one = heapq.heappop(self._starting)[-1]
+            task = asyncio.create_task(self._carry(road, one))
             self._under_way[task] = one
             task.add_done_callback(self._done)
+        if self._starting:
+            asyncio.get_running_loop().call_soon(self._start_some, road)
+
+    def _ranked(self, one: Outgoing) -> _Ready:
+        tries = one.delivery.attempts - (one.delivery.state is DeliveryState.SENDING)  # before this one
+        return one.delivery.rank, tries > 0, next(self._order), one
 
     def enqueue(self, outgoing: Sequence[Outgoing]) -> None:
         """Take what is queued; it starts when it is due and gets its permits."""
@@ -84,8 +100,7 @@ class Worker:
     async def run(self, road: Pipeline, recovery: Recovery) -> None:
         """Move what is due until cancelled."""
         self._road = road
-        waiting, self._waiting_to_start = self._waiting_to_start, []
-        self.start(waiting)
+        self._start_some(road)
         while True:
             self._wake.clear()
             if self._lost:
@@ -103,8 +118,9 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._claimed.wait()
-                while self._under_way:
-                    await asyncio.wait(set(self._under_way))
+                while self._starting or self._under_way:
+                    await (asyncio.wait(set(self._under_way)) if self._under_way else asyncio.sleep(0))
+        self._starting.clear()
         cut_off = list(self._under_way)
         for task in cut_off:
             task.cancel()
@@ -144,14 +160,13 @@ class Worker:
         while self._later and self._later[0][0] <= now:
             self._make_ready(heapq.heappop(self._later)[-1])
         self._nap = SWEEP_SECONDS
-        taken = [one for doors in list(self._ready.values()) for one in self._take_from(doors, now)]
-        for origin in [origin for origin, doors in self._ready.items() if not doors]:
-            del self._ready[origin]
+        taken = self._take(now)
+        self._tidy()
         return taken
 
     def _make_ready(self, one: Outgoing) -> None:
         heap = self._ready[self._profile(one).origin].setdefault(one.delivery.channel, [])
-        heapq.heappush(heap, (one.delivery.rank, one.delivery.attempts > 0, next(self._order), one))
+        heapq.heappush(heap, self._ranked(one))
 
     def _hurry(self, origin: str, now: datetime) -> None:
         """It answers again: what was to be tried there later is tried now."""
@@ -159,19 +174,24 @@ class Worker:
         self._later = [(now, *entry[1:]) if id(entry[-1]) in waits else entry for entry in self._later]
         heapq.heapify(self._later)
 
-    def _take_from(self, doors: _Doors, now: datetime) -> list[Outgoing]:
-        """What may leave for one origin: the best of its channels' firsts, until the origin is closed to all of them."""
-        firsts = [(heap[0], channel) for channel, heap in doors.items()]
+    def _take(self, now: datetime) -> list[Outgoing]:
+        """What may leave: the best of all channels' firsts, until their origins are closed to them."""
+        firsts = [
+            (heap[0], origin, channel) for origin, doors in self._ready.items() for channel, heap in doors.items()
+        ]
         heapq.heapify(firsts)
-        taken, aside = [], []
+        taken, aside, closed = [], [], set()
         while firsts:
-            entry, channel = heapq.heappop(firsts)
+            entry, origin, channel = heapq.heappop(firsts)
+            if origin in closed:
+                continue
             grant = self._grant(entry[-1], now)
             if grant in (Grant.ORIGIN, Grant.DOWN):
-                break
-            if grant in (Grant.CHANNEL, Grant.RATE):
+                closed.add(origin)
+            if grant in (Grant.ORIGIN, Grant.DOWN, Grant.CHANNEL, Grant.RATE):
                 continue
-            heapq.heappop(doors[channel])
+            heap = self._ready[origin][channel]
+            heapq.heappop(heap)
             if grant is Grant.YES:
                 taken.append(entry[-1])
             elif grant is Grant.LANE:
@@ -179,14 +199,20 @@ class Worker:
             elif grant is Grant.CREDENTIAL:
                 self._put_off(entry[-1], now + timedelta(seconds=self._permits.waits_for(self._profile(entry[-1]))))
             else:
-                aside.append((channel, entry))
-            if heap := doors[channel]:
-                heapq.heappush(firsts, (heap[0], channel))
-        for channel, entry in aside:
-            heapq.heappush(doors[channel], entry)
-        for channel in [channel for channel, heap in doors.items() if not heap]:
-            del doors[channel]
+                aside.append((heap, entry))
+            if heap:
+                heapq.heappush(firsts, (heap[0], origin, channel))
+        for heap, entry in aside:
+            heapq.heappush(heap, entry)
         return taken
+
+    def _tidy(self) -> None:
+        """Forget channels and origins that nothing waits for any more."""
+        for origin, doors in list(self._ready.items()):
+            for channel in [channel for channel, heap in doors.items() if not heap]:
+                del doors[channel]
+            if not doors:
+                del self._ready[origin]
 
     def _grant(self, one: Outgoing, now: datetime) -> Grant:
         """What the permits say, and when to ask again where that is known."""
@@ -207,11 +233,27 @@ class Worker:
         heapq.heappush(self._later, (due, next(self._order), one))
 
     async def _journal_starts(self, starting: list[Outgoing]) -> None:
-        """Attempts are on disk before they leave; what is not queued any more gives its permits back."""
-        if not starting:
-            return
-        now, deliveries = self._clock.now(), [one.delivery for one in starting]
+        """Attempts are on disk before they leave, the best first; what cannot be written now is queued again."""
         self._claiming = starting
+        try:
+            while self._claiming and not self._permits.closed:
+                await self._claim(self._claiming[:CLAIMS])
+                del self._claiming[:CLAIMS]
+        except JournalBusy as error:
+            log.warning("starts_wait", error=str(error), waiting=len(self._claiming))
+            self._put_back()
+            await asyncio.sleep(BUSY_PAUSE)
+        if self._claiming:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        rest, self._claiming = self._claiming, []
+        self.give_back(rest)
+        self.enqueue(rest)
+
+    async def _claim(self, starting: list[Outgoing]) -> None:
+        """Start what is still queued on disk; the rest gives its permits back. Raises `JournalBusy`."""
+        now, deliveries = self._clock.now(), [one.delivery for one in starting]
         self._claimed.clear()
         try:
             claims = await self._journal.write(partial(steps.start_attempts, starting=deliveries, at=now))
@@ -220,13 +262,7 @@ class Worker:
             for one in starting:
                 if one.delivery.id in claims.unwritten:
                     self._put_off(one, now + timedelta(seconds=BUSY_PAUSE))
-        except JournalBusy as error:
-            log.warning("starts_wait", error=str(error), waiting=len(starting))
-            self.give_back(starting)
-            self.enqueue(starting)
-            await asyncio.sleep(BUSY_PAUSE)
         finally:
-            self._claiming = []
             self._claimed.set()
 
     def give_back(self, outgoing: Sequence[Outgoing]) -> None:
@@ -269,8 +305,11 @@ class Worker:
             self.enqueue(self._parked.pop(lane, []))
 
     def _crowded(self) -> frozenset[str]:
-        held = Counter(self._profile(one).origin for one in [*self._waiting(), *self._under_way.values()])
+        held = Counter(self._profile(one).origin for one in [*self._waiting(), *self._leaving()])
         return frozenset(origin for origin, number in held.items() if number > CROWD)
+
+    def _leaving(self) -> list[Outgoing]:
+        return [*(entry[-1] for entry in self._starting), *self._under_way.values()]
 
     def _waiting(self) -> list[Outgoing]:
         found = [entry[-1] for entry in self._later]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -10,14 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import CHANNELS, LEER, NOW, TEMPORARY, Road, alert, always, deployment, in_turn, playbook, road, until
+from house import (
+    CHANNELS,
+    LEER,
+    NOW,
+    TEMPORARY,
+    Road,
+    alert,
+    always,
+    channel,
+    deployment,
+    in_turn,
+    playbook,
+    road,
+    until,
+)
 
 from dispatcher.journal import queries, store
 from dispatcher.model.alert import Alert, Planned, Post, Purpose
+from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelProfile, InDoubt, Power
 from dispatcher.model.command import Release, Speak
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment
+from dispatcher.permits import Permits
 from dispatcher.testing import FakeClock
 
 S = DeliveryState
@@ -89,6 +106,52 @@ async def test_decisions_stand_before_anything_else_happens(tmp_path: Path) -> N
     async with road(tmp_path, working=False) as found:
         assert (await found.states())["website"] == "queued"
         assert "sending" not in (await found.states()).values()
+
+
+async def test_a_start_waits_for_every_decision(tmp_path: Path) -> None:
+    """Recovery is not through, and so intake is not open, while the decision about one doubt is not on disk."""
+    async with road(tmp_path, working=False) as found:
+        cut_off = alert("website", state=S.SENDING)
+        await found.journal.write(partial(store.write_alert, alert=cut_off, released_at=NOW))
+        await found.journal.write(partial(store.write_rows, alert=cut_off, planned=cut_off.plan, released_at=NOW))
+        found.journal.opened.clear()
+        recovering = asyncio.create_task(found.recovery.run())
+        await until(lambda: found.journal.waiting == 1)
+        found.journal.opened.set()  # standbys are settled; the next write is the decision
+        found.journal.opened = asyncio.Event()
+        await until(lambda: found.journal.waiting == 1)
+        assert not recovering.done()
+        assert (await found.states()) == {"website": "sending"}
+        found.journal.open()
+        assert [one.delivery.id for one in await recovering] == ["a1:website"]
+        assert (await found.states()) == {"website": "queued"}
+
+
+async def test_a_thousand_open_deliveries_go_on_by_rank(tmp_path: Path) -> None:
+    """After a crash with a thousand open deliveries each goes out once, extreme ones before minor ones, doubts marked."""
+    many = [f"many-{n}" for n in range(100)]
+    where = deployment(channels=tuple(map(channel, many)))
+    async with road(tmp_path, where, working=False) as found:
+        for number in range(10):
+            severity = Severity.EXTREME if number % 2 else Severity.MINOR
+            name = f"{severity}-{number}"
+            sent = alert(*many, name=name, incident=IncidentId(name), severity=severity)
+            sent = store.as_started(sent, frozenset(many[:20]))
+            await found.journal.write(partial(store.write_alert, alert=sent, released_at=NOW))
+            await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=NOW))
+    said: list[tuple[str, bool]] = []
+
+    async def note(post: Post) -> Outcome:
+        said.append((post.incident, post.text.body == "alert repetition"))
+        return Outcome(result=Result.ACCEPTED)
+
+    async with road(
+        tmp_path, where, permits=Permits(all_slots=50), **{n.replace("-", "_"): note for n in many}
+    ) as found:
+        await found.push_until_quiet()
+    first = [incident.partition("-")[0] for incident, again in said if not again]
+    assert first == ["extreme"] * 400 + ["minor"] * 400
+    assert Counter(again for _, again in said) == {False: 800, True: 200}
 
 
 async def test_a_plan_without_rows_is_rebuilt(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from house import (
     LEER,
     PERMANENT,
     TEMPORARY,
+    Road,
     alert,
     always,
     channel,
@@ -28,11 +30,13 @@ from house import (
 from dispatcher.journal import queries, store
 from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Post, Purpose
+from dispatcher.model.cap import Severity
 from dispatcher.model.command import Resend, Resume, Scope, Speak, Stop
 from dispatcher.model.delivery import DeliveryId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.errors import Conflict, JournalBusy
 from dispatcher.permits import Permits
 from dispatcher.testing import FakeChannel
+from dispatcher.worker import STARTS
 
 ACCEPTED = Outcome(result=Result.ACCEPTED)
 
@@ -51,6 +55,24 @@ class Gate:
         await self.opened.wait()
         self.inside -= 1
         return self.answers.pop(0) if self.answers else ACCEPTED
+
+
+class Turns:
+    """A channel's handler that counts how many posts begin in each turn of the event loop."""
+
+    def __init__(self) -> None:
+        """`tick` begins to count."""
+        self.turn, self.counts = 0, Counter[int]()
+
+    def tick(self) -> None:
+        """Once in every turn from now on."""
+        self.turn += 1
+        asyncio.get_running_loop().call_soon(self.tick)
+
+    async def __call__(self, _: Post) -> Outcome:
+        """One more."""
+        self.counts[self.turn] += 1
+        return ACCEPTED
 
 
 def outgoing(found: Alert) -> list[Outgoing]:
@@ -199,6 +221,54 @@ async def test_first_attempts_go_before_retries(tmp_path: Path) -> None:
         await found.quiet()
         task.cancel()
         assert [incident for _, incident in found.said("website")] == ["first", "retry"]
+
+
+async def journaled(found: Road, *alerts: Alert) -> None:
+    """Alerts on disk with their rows, released at the beginning."""
+    for sent in alerts:
+        await found.journal.write(partial(store.write_alert, alert=sent, released_at=moment(0)))
+        await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=moment(0)))
+
+
+async def test_the_best_of_all_origins_leaves_first(tmp_path: Path) -> None:
+    """Where less may be under way than waits, extreme texts leave on every channel before a minor one leaves anywhere."""
+    many = [f"many-{n}" for n in range(20)]
+    minor = alert(*many, name="minor", incident="minor", severity=Severity.MINOR)
+    extreme = alert(*many, name="extreme", incident="extreme")
+    where = deployment(channels=tuple(map(channel, many)))
+    async with road(tmp_path, where, working=False, permits=Permits(all_slots=10)) as found:
+        await journaled(found, minor, extreme)
+        found.worker.enqueue([*outgoing(minor), *outgoing(extreme)])
+        posts = [fake.posts for fake in found.fakes.values()]
+        task = asyncio.create_task(found.worker.run(found.pipeline, found.recovery))
+        await until(lambda: sum(map(len, posts)) >= 20)
+        assert [post.incident for said in posts for post in said[:1]] == ["extreme"] * 20
+        await found.quiet()
+        task.cancel()
+        assert sum(map(len, posts)) == 40
+
+
+async def test_a_large_alert_leaves_the_loop_room(tmp_path: Path) -> None:
+    """Of three hundred channels no more than a few begin in one turn of the event loop, and all begin."""
+    many = [f"many-{n}" for n in range(300)]
+    turns = Turns()
+    async with road(tmp_path, deployment(channels=tuple(map(channel, many)))) as found:
+        for fake in found.fakes.values():
+            fake.handler = turns
+        turns.tick()
+        await found.receive()
+        await found.quiet()
+        assert sum(turns.counts.values()) == 300
+        assert max(turns.counts.values()) <= STARTS
+
+
+async def test_draining_lets_begin_what_is_journaled(tmp_path: Path) -> None:
+    """What is on disk as being sent begins and ends in the time that draining gives, however much of it there is."""
+    many = [f"many-{n}" for n in range(300)]
+    async with road(tmp_path, deployment(channels=tuple(map(channel, many)))) as found:
+        await found.receive()
+        await found.worker.drain(10)
+        assert set((await found.states()).values()) == {"accepted"}
 
 
 async def test_what_is_not_queued_any_more_does_not_start(tmp_path: Path) -> None:
