@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup services demo test test-long lock image-steps bench clean
+.PHONY: help setup services foreign demo test test-long lock image-steps bench profile clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,7 +29,10 @@ setup: .venv/.installed  ## create .venv/ with everything pinned in requirements
 	@touch $@
 
 services:  # programs that only the tests need
-	@scripts/services.sh mosquitto=mosquitto mosquitto_pub=mosquitto-clients chromium=chromium strace=strace systemd-analyze=systemd
+	@scripts/services.sh mosquitto=mosquitto mosquitto_pub=mosquitto-clients chromium=chromium strace=strace systemd-analyze=systemd cc=build-essential
+
+foreign:  # programs that are only measured beside ours
+	@scripts/foreign.sh .venv/foreign
 
 demo: setup  ## an exercise from event to posts on this machine; ONCE=1 runs it once and ends
 	@$(BIN)/dispatcher demo $(if $(ONCE),--once)
@@ -53,8 +56,11 @@ lock: setup  ## pin the newest dependencies that pyproject.toml allows
 image-steps:  ## run the steps of the Dockerfile in a scratch directory, without a container engine
 	@$(PYTHON) scripts/image_steps.py
 
-bench: setup services  ## measure the fan-out and write docs/performance.md
-	@$(BIN)/python benchmarks/fanout.py
+bench: setup services foreign  ## measure beside others and write docs/performance.md; RUNS=5, FULL=1 for 3,000 channels
+	@$(BIN)/python -m benchmarks
+
+profile: setup services  ## where the CPU time goes: a table and flame graphs in build/profile/
+	@$(BIN)/python -m benchmarks.profiling
 
 clean:  ## remove what the other targets made
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,33 +7,22 @@ over the connections that were kept. The receiving end is another process. The r
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from collections import defaultdict
-from multiprocessing.connection import Connection
+from pathlib import Path
 
 import uvloop
-from recorder import Recorder
 
+from benchmarks.recorder import recorder
 from dispatcher.channels.http import Http, HttpClient, Request, http_client
 
 CHANNELS = int(os.environ.get("CHANNELS", "1000"))
 RUNS = int(os.environ.get("RUNS", "7"))
 BODY = b'{"text": "Polizeieinsatz in Lingen (Ems). Meiden Sie den Bereich."}'.ljust(600)
 HEADERS = {"Content-Type": "application/json", "Authorization": "Bearer 0123456789abcdef0123456789abcdef"}
-
-
-def receive(pipe: Connection) -> None:
-    """Listen until killed."""
-
-    async def listen() -> None:
-        async with Recorder() as recorder:
-            pipe.send(recorder.port)
-            await asyncio.Event().wait()
-
-    uvloop.run(listen())
 
 
 async def post_all(http: Http, port: int) -> tuple[float, float]:
@@ -47,24 +36,23 @@ async def post_all(http: Http, port: int) -> tuple[float, float]:
     return result
 
 
-async def compare(port: int) -> dict[tuple[str, str], list[tuple[float, float]]]:
+async def compare() -> dict[tuple[str, str], list[tuple[float, float]]]:
     """All runs by client and by whether connections were open."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for _ in range(RUNS):
-        for client in HttpClient:
-            async with http_client(client) as http:
-                found[client, "cold"].append(await post_all(http, port))
-                found[client, "warm"].append(await post_all(http, port))
-            await asyncio.sleep(0.1)  # until the other end has closed as well
+    with tempfile.TemporaryDirectory() as directory:
+        async with recorder(Path(directory)) as provider:
+            for _ in range(RUNS):
+                for client in HttpClient:
+                    async with http_client(client) as http:
+                        found[client, "cold"].append(await post_all(http, provider.port))
+                        found[client, "warm"].append(await post_all(http, provider.port))
+                    await asyncio.sleep(0.1)  # until the other end has closed as well
     return found
 
 
 def main() -> None:
-    pipe, end = multiprocessing.Pipe()
-    receiver = multiprocessing.Process(target=receive, args=(end,), daemon=True)
-    receiver.start()
-    found = uvloop.run(compare(pipe.recv()))
-    receiver.terminate()
+    """Both clients in one run, and their ratio."""
+    found = uvloop.run(compare())
     print(f"{CHANNELS} hosts, medians of {RUNS} runs: CPU for each POST, time until the last answer")
     for state in ("cold", "warm"):
         cpu, wall = (

@@ -1,42 +1,62 @@
-"""Where the figures of a benchmark go: every single run to docs/performance.json, the table to docs/performance.md."""
+"""Samples as figures: medians with the least and the most, and how they are written."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import re
+import math
 import statistics
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-TOP = Path(__file__).parents[1]
-DOCS = TOP / "docs"
+from benchmarks.course import Case
+from benchmarks.programme import Result
 
-
-def spread(values: Sequence[float], scale: float, digits: int) -> str:
-    """The median, with the least and the most in brackets."""
-    scaled = [value * scale for value in values]
-    return f"{statistics.median(scaled):.{digits}f} ({min(scaled):.{digits}f} to {max(scaled):.{digits}f})"
+MS, US = 1e3, 1e6  # from seconds
 
 
-def machine() -> str:
-    """What the figures were measured on."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    model = found[1] if found else platform.machine()
-    return f"{os.cpu_count()} cores ({model}), Python {platform.python_version()}"
+def median(samples: Sequence[float]) -> float:
+    """The middle one."""
+    return statistics.median(samples)
 
 
-def publish(name: str, results: list[dict[str, Any]], table: Sequence[str]) -> None:
-    """Put ``results`` under ``name`` and ``table`` between the marks of that name."""
-    measured = f"{datetime.now(UTC):%Y-%m-%d}: {machine()}"
-    file, page = DOCS / "performance.json", DOCS / "performance.md"
-    everything = json.loads(file.read_text()) | {name: {"measured": measured, "results": results}}
-    file.write_text(json.dumps(everything, indent=1) + "\n")
-    said = (
-        f"Measured on {measured}. Medians of {len(results[0]['runs'])} runs, with the least and the most in brackets.\n"
-    )
-    marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
-    page.write_text(marked.sub(lambda found: found[1] + "\n".join([said, *table]) + found[2], page.read_text()))
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The least sample that ``share`` (0 to 1) of all do not exceed."""
+    return sorted(samples)[max(0, math.ceil(len(samples) * share) - 1)]
+
+
+def spread(samples: Sequence[float], scale: float = 1.0) -> str:
+    """The median, with the least and the most in brackets, each with three digits that mean something."""
+    if not samples:
+        return "-"
+    middle = median(samples)
+    return f"{number(middle * scale)} ({number(min(samples) * scale)} to {number(max(samples) * scale)})"
+
+
+def number(value: float) -> str:
+    """``value`` with about three digits that mean something."""
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+class Figures:
+    """The samples of all measures, by name."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self.results = list(results)
+
+    def of(self, measure: str) -> list[Result]:
+        """The results of one measure, in the order of its cases."""
+        return [one for one in self.results if one.measure == measure]
+
+    def samples(self, measure: str, who: str, case: Case, name: str) -> list[float]:
+        """The samples of this name, none where it was not measured."""
+        found = [one for one in self.of(measure) if one.who == who and one.case == case]
+        return [sample for one in found for sample in one.samples.get(name, [])]
+
+    def median(self, measure: str, who: str, case: Case, name: str) -> float | None:
+        """Their median; None where it was not measured."""
+        found = self.samples(measure, who, case, name)
+        return median(found) if found else None
+
+    def ratio(self, measure: str, case: Case, name: str, *, to: str) -> float | None:
+        """How many times the median of contestant ``to`` dispatcher's is; None where one of them was not measured."""
+        ours, theirs = (self.median(measure, who, case, name) for who in ("dispatcher", to))
+        return None if ours is None or not theirs else ours / theirs

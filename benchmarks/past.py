@@ -39,10 +39,16 @@ def write_open(path: Path, channels: Sequence[str], incidents: int, sending: int
     with _writing(path) as connection:
         for number in range(incidents):
             cut_off = max(0, min(len(channels), sending - number * len(channels)))
-            name = f"open-{number:06}"
-            found = _alert(name, now, channels, severity=Severity.MINOR if number % 2 else Severity.EXTREME)
+            found = _alert(
+                open_incident(number), now, channels, severity=Severity.MINOR if number % 2 else Severity.EXTREME
+            )
             started = frozenset(channels[:cut_off])
             _record(connection, store.as_started(found, started), now)
+
+
+def open_incident(number: int) -> str:
+    """The name of an incident that is open, with the mark by which the provider knows it."""
+    return f"bench-open-{number:07}"
 
 
 def write_history(path: Path, channels: Sequence[str], rows: int) -> int:

@@ -1,86 +1,80 @@
-"""The receiving end of a benchmark: an HTTP server that notes when each host was asked, and answers after a while.
-
-It speaks just enough HTTP/1.1 to cost little beside what is measured: POST with Content-Length, keep-alive.
-"""
+"""The provider of a benchmark as Python sees it: recorder.c, its orders and its records."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
-from collections import defaultdict
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+from benchmarks.ledger import Arrival, Ledger
+from benchmarks.machine import compiled, process
+
+_RECORD = struct.Struct("<qII16s")
 
 
 class Recorder:
-    """Listens on one port for every address of 127.0.0.0/8; ``arrivals`` holds monotonic seconds by Host."""
+    """A provider on every address of 127.0.0.0/8; `recorder` makes one."""
 
-    def __init__(self) -> None:
-        self.arrivals: dict[str, list[float]] = defaultdict(list)
-        self.latency = 0.0
-        self._socket = socket.create_server(("0.0.0.0", 0), backlog=4096)
-        self._changed = asyncio.Event()
+    def __init__(self, program: asyncio.subprocess.Process, port: int) -> None:
+        self.port = port
+        self._program = program
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self._socket.getsockname()[1]
-        return port
+    def reset(self, latency: float) -> None:
+        """Forget requests and faults; from now on, answer after ``latency`` seconds."""
+        self._order("reset")
+        self._order(f"latency {latency * 1000:.0f}")
 
-    async def reached(self, hosts: int, seconds: float) -> None:
-        """Wait until ``hosts`` different hosts were asked; raises TimeoutError after ``seconds``."""
-        await self._until(lambda: len(self.arrivals) >= hosts, seconds)
+    def hang(self, channel: int) -> None:
+        """Take this channel's requests and never answer."""
+        self._order(f"hang {channel}")
 
-    async def heard(self, requests: int, seconds: float) -> None:
-        """Wait until so many requests have come; raises TimeoutError after ``seconds``."""
-        await self._until(lambda: sum(map(len, self.arrivals.values())) >= requests, seconds)
+    def refuse(self, seconds: float) -> None:
+        """Answer 503 for so long, counted from the next request."""
+        self._order(f"refuse {seconds * 1000:.0f}")
 
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+    def limit(self, seconds: int) -> None:
+        """Answer the next request of every channel with 429 and this Retry-After."""
+        self._order(f"limit {seconds}")
 
-    def note(self, host: str) -> None:
-        """One request for ``host`` has arrived."""
-        self.arrivals[host].append(time.monotonic())
-        self._changed.set()
+    async def reached(self, count: int, seconds: float) -> bool:
+        """Whether so many requests since the reset get a 200, within ``seconds`` at most."""
+        self._order(f"expect {count}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._line() == b"reached"
+        return False
 
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), sock=self._socket, backlog=4096)
-        return self
+    async def ledger(self) -> Ledger:
+        """Every request since the reset."""
+        self._order("expect 0")  # what is not reached by now is not waited for
+        self._order("dump")
+        while not (line := await self._line()).startswith(b"records"):
+            pass
+        assert self._program.stdout
+        data = await self._program.stdout.readexactly(int(line.split()[1]) * _RECORD.size)
+        return Ledger(
+            Arrival(at / 1e9, channel, "bench-" + mark.rstrip(b"\0").decode(), status)
+            for at, channel, status, mark in _RECORD.iter_unpack(data)
+        )
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.close()
+    async def _line(self) -> bytes:
+        assert self._program.stdout
+        line = await self._program.stdout.readline()
+        if not line:
+            raise EOFError("the recorder has ended")
+        return line.strip()
+
+    def _order(self, line: str) -> None:
+        assert self._program.stdin
+        self._program.stdin.write(line.encode() + b"\n")
 
 
-class _Connection(asyncio.Protocol):
-    """One connection; requests come one after the other."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._data = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        head, found, body = bytes(self._data).partition(b"\r\n\r\n")
-        headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-        if not found or len(body) < int(headers[b"content-length"]):
-            return
-        self._data.clear()
-        self._recorder.note(headers[b"host"].decode())
-        asyncio.get_running_loop().call_later(self._recorder.latency, self._answer)
-
-    def _answer(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+@contextlib.asynccontextmanager
+async def recorder(directory: Path) -> AsyncIterator[Recorder]:
+    """A running provider; its program is made in ``directory``."""
+    pipe = asyncio.subprocess.PIPE
+    async with process(compiled("recorder", directory), stdin=pipe, stdout=pipe) as program:
+        assert program.stdout
+        yield Recorder(program, int(await program.stdout.readline()))

@@ -1,0 +1,123 @@
+"""The benchmark's judgement: what does not count, what a figure is, which goal is met."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.course import Case
+from benchmarks.figures import Figures, number, percentile, spread
+from benchmarks.flames import flame_graph, tree
+from benchmarks.goals import goals
+from benchmarks.ledger import Arrival, Faulty, Ledger
+from benchmarks.plot import plot
+from benchmarks.programme import Result
+
+
+def ledger(*requests: tuple[int, str, int]) -> Ledger:
+    """A ledger of requests (channel, incident, status), one each second."""
+    return Ledger(Arrival(float(at), *request) for at, request in enumerate(requests))
+
+
+def test_a_run_in_which_each_channel_took_each_incident_once_counts() -> None:
+    """A refusal before the one success is no fault."""
+    ledger((0, "a", 503), (0, "a", 200), (1, "a", 200)).check(["a"], range(2))
+
+
+@pytest.mark.parametrize(
+    ("requests", "words"),
+    [
+        ([(0, "a", 200)], "1 were lost and 0 doubled"),
+        ([(0, "a", 200), (1, "a", 503)], "1 were lost and 0 doubled"),
+        ([(0, "a", 200), (1, "a", 200), (1, "a", 200)], "0 were lost and 1 doubled"),
+        ([(0, "a", 200), (1, "a", 200), (2, "a", 200)], "nobody asked for"),
+        ([(0, "a", 200), (1, "a", 200), (1, "b", 503)], "nobody asked for"),
+    ],
+)
+def test_a_run_that_lost_or_doubled_something_does_not_count(requests: list[tuple[int, str, int]], words: str) -> None:
+    """However fast it was, a run with a lost, doubled or strange request is a fault."""
+    with pytest.raises(Faulty, match=words):
+        ledger(*requests).check(["a"], range(2))
+
+
+def test_times_are_those_of_the_first_request_to_each_channel() -> None:
+    """A repeat moves neither the first nor the last arrival; other incidents and channels left out do not count."""
+    book = ledger((0, "x", 200), (0, "a", 503), (1, "a", 200), (0, "a", 200), (7, "a", 0))
+
+    times = book.times("a", 0.5, {0, 1})
+
+    assert (times.first, times.last, times.skew) == (0.5, 1.5, 1.0)
+
+
+def test_figures_are_medians_with_the_least_and_the_most() -> None:
+    """Each sample is seen in a figure: the middle one, the ends, and for a percentile the one that so many do not exceed."""
+    samples = [0.001, 0.009, 0.002]
+
+    assert spread(samples, 1e3) == "2.00 (1.00 to 9.00)"
+    assert percentile([float(n) for n in range(1, 101)], 0.99) == 99
+    assert [number(one) for one in (0.123, 12.34, 1234.0)] == ["0.12", "12.3", "1,234"]
+
+
+def result(measure: str, who: str, case: Case, **samples: list[float]) -> Result:
+    """Samples of one contestant."""
+    return Result(measure, who, case, dict(samples))
+
+
+def figures() -> Figures:
+    """One alarm to 100 channels, twice as long as the rival's limit, and half as long as Alertmanager's."""
+    ours = {"ready": [1.0], "idle": [60.0]}
+    return Figures([
+        result("fan-out", who, Case(100), cold_last=[seconds], warm_last=[seconds], **ours)
+        for who, seconds in (("dispatcher", 0.02), ("alertmanager", 0.039), ("limit", 0.01))
+    ] + [result("told-to-wait", "dispatcher", Case(100), after=[2.05, 2.1], requests=[2.0, 2.0])])  # fmt: skip
+
+
+def test_a_goal_is_met_only_by_a_figure_that_was_measured() -> None:
+    """Each goal says met, missed or not measured, and shows the figure it judges."""
+    said = {one.goal: (one.figure, one.met) for one in goals(figures())}
+
+    assert said["100 channels, warm, to the last: at most 0.5 x Alertmanager's time"] == ("0.51 x", False)
+    assert said["100 channels, warm, to the last: at most 4 x the C program's"] == ("2.00 x", True)
+    assert said["1,000 channels, cold, to the last: at most 4 x the C program's"] == ("-", None)
+    assert said["429 with Retry-After 2: said after 2.0 to 2.2 s, with 2 requests for each channel"] == (
+        "2.05 to 2.10 s, 2 to 2 requests", True,
+    )  # fmt: skip
+
+
+def test_the_page_keeps_its_words_and_says_what_was_left_out(tmp_path: Path) -> None:
+    """Only what stands between the marks is written anew, with what was skipped and which runs failed."""
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- beside-others -->\nlast week\n<!-- end of beside-others -->\nafter\n")
+    measured = figures()
+    measured.results[0].failures.append("Faulty: of 100 requests 1 were lost and 0 doubled")
+
+    report.write(measured, ["Node-RED is not installed"], tmp_path)
+
+    text = page.read_text()
+    assert text.startswith("before\n<!-- beside-others -->\n")
+    assert text.endswith("\n<!-- end of beside-others -->\nafter\n")
+    assert "last week" not in text
+    assert "Skipped: Node-RED is not installed." in text
+    assert "Failed: dispatcher, fan-out with 100 channels at 0 ms: Faulty: of 100 requests 1 were lost" in text
+    assert "| 100 | 0 ms | cold | 0.51 | 2.00 |" in text
+
+
+def test_pictures_are_well_formed() -> None:
+    """The plot has a bar for each contestant and state, the flame graph one for each call, whatever their names hold."""
+    bars = ET.fromstring(plot(figures()))
+    flames = ET.fromstring(flame_graph("main;a<b> 100\nmain;c 300\n"))
+
+    assert len(bars.findall("{*}rect")) == 1 + 2 + 3 * 2
+    assert [one.text.partition(":")[0] for one in flames.findall(".//{*}title") if one.text] == [
+        "all",
+        "main",
+        "a<b>",
+        "c",
+    ]
+    assert {name: node.time for name, node in tree("m;a<b> 100\nm;c 300\n").callees["m"].callees.items()} == {
+        "a<b>": 100,
+        "c": 300,
+    }
