@@ -29,7 +29,7 @@ from dispatcher.settings import shipped_playbooks
 
 PASSWORD = {"DISPATCHER_MQTT_PASSWORD": Mosquitto.password}
 SECRET = {"HOOK_SECRET": "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"}
-READY_SECONDS = 20.0
+READY_SECONDS = 60
 
 
 def event(number: str = "1", **changes: Any) -> dict[str, Any]:

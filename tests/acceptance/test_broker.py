@@ -54,7 +54,7 @@ class Line:
         reached = [(arrival.data["incident"], arrival.channel) for arrival in self.world.arrivals]
         assert len(reached) == len(set(reached)) == 2 * count
 
-    async def paged(self, words: str, cause: Cause = Cause.BROKER, seconds: float = 15) -> None:
+    async def paged(self, words: str, cause: Cause = Cause.BROKER, seconds: float = 30) -> None:
         """Wait until the duty team has been called for that reason, in these words."""
         async with asyncio.timeout(seconds):
             while not any(cause.headline in post["text"] and words in post["text"] for post in self.wall.board.posts()):
