@@ -204,9 +204,10 @@ async def build(
         service.spawn(journal.inspect(), "inspection")
         await pipeline.decisions.means.recall()
         called = await journal.write(standing.called_until)
-        worker.enqueue(await recovery.run())
         service.spawn(worker.run(pipeline, recovery), "worker")
         stack.push_async_callback(worker.drain, DRAIN_SECONDS)
+        async for queued in recovery.run():
+            worker.enqueue(queued)
         pager = Pager(pipeline, journal, clock)
         feed.add(pager)
         service.spawn(feed.run(journal, called), "feed")  # with what a crash left untold and what recovery decided

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from dispatcher.clock import Clock
 from dispatcher.journal import moves, queries, store
@@ -23,6 +24,8 @@ from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
 log = logger("recovery")
+
+PAGE = 500
 
 _STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the daemon stopped while sending")
 _ENDED = Decision((DeliveryState.SUPERSEDED,), Reason.CANCELLED, note="its incident has ended")
@@ -54,8 +57,21 @@ class Recovery:
     clock: Clock
     rng: random.Random
 
-    async def run(self) -> list[Outgoing]:
-        """Bring the journal to order; every delivery that is queued now."""
+    async def run(self) -> AsyncIterator[list[Outgoing]]:
+        """Bring the journal to order; what is queued now comes by the hundred, best rank first.
+
+        So the first leave while others are still being read; what moved because of them is in other hands already.
+        When it is through, every doubt has its decision.
+        """
+        await self._mend()
+        states = await self.journal.read(queries.open_states)
+        for at in range(0, len(states), PAGE):
+            page = partial(queries.deliveries_as_they_were, states=dict(islice(states.items(), at, at + PAGE)))
+            yield await self.take_up([Outgoing(*found) for found in await self.journal.read(page)])
+        log.info("recovered", open=len(states))
+
+    async def _mend(self) -> None:
+        """What a crash cut off is rebuilt, and what has ended stays ended."""
         for record in await self.journal.read(queries.unwritten_alerts):
             alert, at = record.alert, record.released_at
             await self.journal.write(partial(store.write_rows, alert=alert, planned=alert.plan, released_at=at))
@@ -65,10 +81,6 @@ class Recovery:
         for end in await self.journal.read(queries.partial_ends):
             for planned in end.plan:
                 self.fence.put_up_lane((end.incident, planned.channel), end.revision)
-        found = await self.journal.read(queries.open_deliveries)
-        queued = await self.take_up([Outgoing(delivery, alert) for delivery, alert in found])
-        log.info("recovered", open=len(found), queued=len(queued))
-        return queued
 
     async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:
         """Deliveries that nobody carries any more, each doubt among them decided; those that are to be sent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,6 +75,7 @@ _NEIGHBOURS = (
     .order_by(_i.updated_at.desc())
     .limit(_MOST_NEIGHBOURS)
 )
+_THESE = select(t.deliveries).where(_d.id.in_(bindparam("ids", expanding=True))).order_by(_d.rank, _d.id)
 _SEEN = select(_e.number).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
 _PEOPLE = select(_r.person).where(_r.alert == bindparam("of"), _GIVEN)
 _FACTS = select(t.facts).where(t.facts.c.seq > bindparam("after")).order_by(t.facts.c.seq).limit(bindparam("most"))
@@ -237,15 +238,22 @@ def unwritten_alerts(connection: Connection) -> list[AlertRecord]:
     return [_record(connection, row) for row in rows]
 
 
-def open_deliveries(connection: Connection) -> list[tuple[Delivery, Alert]]:
-    """Every delivery that is held, stands by, is queued or sending, with its alert: what a restart looks at again.
+def open_states(connection: Connection) -> dict[DeliveryId, DeliveryState]:
+    """Every delivery that is held, stands by, is queued or sending, in the order in which a restart looks at them again.
 
     What stands by comes first: nothing that is decided about the others may call a channel that is gone.
     """
-    d = t.deliveries.c
-    statement = select(t.deliveries).where(d.state.in_([*UNTRIED, _S.SENDING]))
-    rows = connection.execute(statement.order_by(d.state != _S.STANDBY, d.rank))
-    return with_alerts(connection, [delivery_of(row) for row in rows])
+    statement = select(_d.id, _d.state).where(_d.state.in_([*UNTRIED, _S.SENDING]))
+    rows = connection.execute(statement.order_by(_d.state != _S.STANDBY, _d.rank, _d.id))
+    return {DeliveryId(row.id): _S(row.state) for row in rows}
+
+
+def deliveries_as_they_were(
+    connection: Connection, states: Mapping[DeliveryId, DeliveryState]
+) -> list[tuple[Delivery, Alert]]:
+    """Those deliveries that are still in these states, with their alerts, best rank first."""
+    found = [delivery_of(row) for row in connection.execute(_THESE, {"ids": list(states)})]
+    return with_alerts(connection, [delivery for delivery in found if delivery.state is states[delivery.id]])
 
 
 def late_standbys(connection: Connection, now: datetime) -> list[Delivery]:

@@ -134,12 +134,13 @@ class Life:
         try:
             await self.road.decisions.means.recall()
             called = await self.disk.write(standing.called_until)
-            self.worker.enqueue(await self.recovery.run())
+            self._spawn(self.worker.run(self.road, self.recovery), "worker")
+            async for queued in self.recovery.run():
+                self.worker.enqueue(queued)
         except JournalBusy:
             self.world.note("start refused: the journal is busy")
             self.kill()
             return
-        self._spawn(self.worker.run(self.road, self.recovery), "worker")
         self.feed.add(self.pager)
         self._spawn(self.feed.run(self.disk, called), "feed")
         self._spawn(self.pager.run(), "pager")

@@ -346,8 +346,9 @@ async def road(
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
         permits.stopped, permits.shared = fence.halts, setup.shares
         await pipeline.decisions.means.recall()
-        worker.enqueue(await recovery.run())
         task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None
+        async for queued in recovery.run():
+            worker.enqueue(queued)
         try:
             yield Road(where, journal, clock, fakes, permits, fence, worker, launch, pipeline, recovery)
         finally:

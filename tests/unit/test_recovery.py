@@ -28,6 +28,7 @@ from house import (
 )
 
 from dispatcher.journal import queries, store
+from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Planned, Post, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelProfile, InDoubt, Power
@@ -56,6 +57,11 @@ async def crashed(path: Path, where: Deployment | None = None) -> None:
     async with road(path, where, website=hang) as found:
         await found.receive()
         await until(lambda: found.worker.open == 1)
+
+
+async def recovered(found: Road) -> list[Outgoing]:
+    """All that a start takes up, when it is through."""
+    return [one async for page in found.recovery.run() for one in page]
 
 
 async def website(found: Road) -> Any:
@@ -115,7 +121,7 @@ async def test_a_start_waits_for_every_decision(tmp_path: Path) -> None:
         await found.journal.write(partial(store.write_alert, alert=cut_off, released_at=NOW))
         await found.journal.write(partial(store.write_rows, alert=cut_off, planned=cut_off.plan, released_at=NOW))
         found.journal.opened.clear()
-        recovering = asyncio.create_task(found.recovery.run())
+        recovering = asyncio.create_task(recovered(found))
         await until(lambda: found.journal.waiting == 1)
         found.journal.opened.set()  # standbys are settled; the next write is the decision
         found.journal.opened = asyncio.Event()
@@ -230,7 +236,7 @@ async def test_what_expired_meanwhile_is_expired(tmp_path: Path) -> None:
         await found.receive()
         await until(lambda: found.worker.open == 1 and not found.permits._lanes)
     async with road(tmp_path, clock=FakeClock(NOW + timedelta(hours=1))) as found:
-        await found.quiet()
+        await found.push_until_quiet()
         assert (await website(found)).state == "expired"
         assert found.said("website") == []
 
