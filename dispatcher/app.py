@@ -204,10 +204,7 @@ async def build(
         service.spawn(journal.inspect(), "inspection")
         await pipeline.decisions.means.recall()
         called = await journal.write(standing.called_until)
-        service.spawn(worker.run(pipeline, recovery), "worker")
-        stack.push_async_callback(worker.drain, DRAIN_SECONDS)
-        async for queued in recovery.run():
-            worker.enqueue(queued)
+        await resume(stack, service, recovery)
         pager = Pager(pipeline, journal, clock)
         feed.add(pager)
         service.spawn(feed.run(journal, called), "feed")  # with what a crash left untold and what recovery decided
@@ -237,6 +234,15 @@ async def build(
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
         yield service
+
+
+async def resume(stack: AsyncExitStack, service: Service, recovery: Recovery) -> None:
+    """Decide every doubt that a crash left; then the worker begins, and takes what was queued page by page."""
+    worker, resumed = service.worker, recovery.run()
+    worker.enqueue(await anext(resumed))
+    service.spawn(worker.run(service.pipeline, recovery), "worker")
+    stack.push_async_callback(worker.drain, DRAIN_SECONDS)
+    service.spawn(worker.resume(resumed), "resumed")
 
 
 def listen(stack: AsyncExitStack, service: Service, feed: Feed, watch: Watch) -> None:

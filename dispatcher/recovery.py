@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from dispatcher.clock import Clock
 from dispatcher.journal import moves, queries, store
-from dispatcher.journal.base import Journal
+from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
-from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, Outcome, Reason, Result
+from dispatcher.model.delivery import Attempt, Delivery, DeliveryId, DeliveryState, Outcome, Reason, Result
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Fence
 from dispatcher.plan.retry import Decision, decide
@@ -28,7 +27,6 @@ log = logger("recovery")
 PAGE = 500
 
 _STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the daemon stopped while sending")
-_ENDED = Decision((DeliveryState.SUPERSEDED,), Reason.CANCELLED, note="its incident has ended")
 _GONE = Decision((DeliveryState.FAILED,), Reason.REJECTED, note="its channel is not configured any more")
 _LEFT_OUT = Decision((DeliveryState.CANCELLED,), Reason.CANCELLED, note="its channel is not configured any more")
 _EXPIRED = Decision((DeliveryState.EXPIRED,), Reason.EXPIRED)
@@ -58,17 +56,28 @@ class Recovery:
     rng: random.Random
 
     async def run(self) -> AsyncIterator[list[Outgoing]]:
-        """Bring the journal to order; what is queued now comes by the hundred, best rank first.
+        """Bring the journal to order; what is ours to send.
 
-        So the first leave while others are still being read; what moved because of them is in other hands already.
-        When it is through, every doubt has its decision.
+        First, all at once, what is sent again of what a crash cut off, maybe nothing: by then every doubt has its decision.
+        Then what was queued, by the hundred, best rank first: the first leave while others are still being read.
         """
         await self._mend()
-        states = await self.journal.read(queries.open_states)
-        for at in range(0, len(states), PAGE):
-            page = partial(queries.deliveries_as_they_were, states=dict(islice(states.items(), at, at + PAGE)))
-            yield await self.take_up([Outgoing(*found) for found in await self.journal.read(page)])
-        log.info("recovered", open=len(states))
+        queued = await self.journal.read(queries.queued)
+        undecided = await self.journal.read(partial(queries.undecided, channels=self.setup.profiles))
+        log.info("recovered", undecided=len(undecided), queued=len(queued))
+        yield await self.take_up([Outgoing(*found) for found in undecided])
+        for at in range(0, len(queued), PAGE):
+            yield await self._page(queued[at : at + PAGE])
+
+    async def _page(self, wanted: Sequence[DeliveryId]) -> list[Outgoing]:
+        while True:
+            try:
+                found = await self.journal.read(partial(queries.still_queued, wanted=wanted))
+            except JournalBusy as error:
+                log.warning("queued_wait", error=str(error))
+                await asyncio.sleep(BUSY_PAUSE)
+            else:
+                return [Outgoing(*one) for one in found]
 
     async def _mend(self) -> None:
         """What a crash cut off is rebuilt, and what has ended stays ended."""
@@ -83,11 +92,11 @@ class Recovery:
                 self.fence.put_up_lane((end.incident, planned.channel), end.revision)
 
     async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:
-        """Deliveries that nobody carries any more, each doubt among them decided; those that are to be sent."""
+        """Decide about deliveries that nobody carries any more; those that are to be sent again."""
         decided = [self._decided(one.delivery) for one in found]
-        await self._write(step for step in decided if step is not None)
-        now = [replace(one, delivery=step.delivery) if step else one for one, step in zip(found, decided, strict=True)]
-        return [one for one in now if one.delivery.state is DeliveryState.QUEUED]
+        await self._write(decided)
+        after = [replace(one, delivery=step.delivery) for one, step in zip(found, decided, strict=True)]
+        return [one for one in after if one.delivery.state is DeliveryState.QUEUED]
 
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
@@ -105,21 +114,18 @@ class Recovery:
     async def _write(self, steps: Iterable[Step]) -> None:
         await asyncio.gather(*(self.steps.write(step) for step in steps))
 
-    def _decided(self, delivery: Delivery) -> Step | None:
-        """What is decided about it; None where nothing has to be."""
+    def _decided(self, delivery: Delivery) -> Step:
+        """What becomes of a delivery that was under way, or whose channel is gone."""
         profile = self.setup.profiles.get(delivery.channel)
-        ended = self.fence.stops(delivery)
-        if delivery.state is DeliveryState.SENDING and profile is not None:
-            now = self.clock.now()
-            decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
-            return _step(delivery, decision, _cut_off(delivery, now))
+        now, cut_off = self.clock.now(), delivery.state is DeliveryState.SENDING
         if profile is None and delivery.state in (DeliveryState.HELD, DeliveryState.STANDBY):
             return _step(delivery, _LEFT_OUT)
         if profile is None:
-            cut_off = delivery.state is DeliveryState.SENDING
-            attempt = _cut_off(delivery, self.clock.now()) if cut_off else None
+            attempt = _cut_off(delivery, now) if cut_off else None
             return _step(replace(delivery, doubtful=delivery.doubtful or cut_off), _GONE, attempt)
-        return _step(delivery, _ENDED) if ended and delivery.state is DeliveryState.QUEUED else None
+        ended = self.fence.stops(delivery)
+        decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
+        return _step(delivery, decision, _cut_off(delivery, now))
 
 
 def _step(delivery: Delivery, decision: Decision, attempt: Attempt | None = None) -> Step:

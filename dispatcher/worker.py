@@ -12,7 +12,7 @@ import contextlib
 import heapq
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -96,6 +96,11 @@ class Worker:
         for one in outgoing:
             heapq.heappush(self._later, (one.delivery.due_at or self._clock.now(), next(self._order), one))
         self._wake.set()
+
+    async def resume(self, pages: AsyncIterator[Sequence[Outgoing]]) -> None:
+        """Take what was queued before the start, page by page."""
+        async for page in pages:
+            self.enqueue(page)
 
     async def run(self, road: Pipeline, recovery: Recovery) -> None:
         """Move what is due until cancelled."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, and_, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of, with_alerts
@@ -238,22 +238,27 @@ def unwritten_alerts(connection: Connection) -> list[AlertRecord]:
     return [_record(connection, row) for row in rows]
 
 
-def open_states(connection: Connection) -> dict[DeliveryId, DeliveryState]:
-    """Every delivery that is held, stands by, is queued or sending, in the order in which a restart looks at them again.
+def undecided(connection: Connection, channels: Collection[ChannelId]) -> list[tuple[Delivery, Alert]]:
+    """What a start has to decide about, with its alert: what was under way, and all that waits for none of ``channels``.
 
     What stands by comes first: nothing that is decided about the others may call a channel that is gone.
     """
-    statement = select(_d.id, _d.state).where(_d.state.in_([*UNTRIED, _S.SENDING]))
-    rows = connection.execute(statement.order_by(_d.state != _S.STANDBY, _d.rank, _d.id))
-    return {DeliveryId(row.id): _S(row.state) for row in rows}
+    gone = and_(_d.state.in_(list(UNTRIED)), _d.channel.not_in(list(channels)))
+    statement = select(t.deliveries).where(or_(_d.state == _S.SENDING, gone))
+    rows = connection.execute(statement.order_by(_d.state != _S.STANDBY, _d.rank))
+    return with_alerts(connection, [delivery_of(row) for row in rows])
 
 
-def deliveries_as_they_were(
-    connection: Connection, states: Mapping[DeliveryId, DeliveryState]
-) -> list[tuple[Delivery, Alert]]:
-    """Those deliveries that are still in these states, with their alerts, best rank first."""
-    found = [delivery_of(row) for row in connection.execute(_THESE, {"ids": list(states)})]
-    return with_alerts(connection, [delivery for delivery in found if delivery.state is states[delivery.id]])
+def queued(connection: Connection) -> list[DeliveryId]:
+    """Every delivery that is queued, best rank first."""
+    statement = select(_d.id).where(_d.state == _S.QUEUED).order_by(_d.rank, _d.id)
+    return [DeliveryId(key) for key in connection.execute(statement).scalars()]
+
+
+def still_queued(connection: Connection, wanted: Sequence[DeliveryId]) -> list[tuple[Delivery, Alert]]:
+    """Those of ``wanted`` that are, with their alerts."""
+    rows = connection.execute(_THESE, {"ids": wanted})
+    return with_alerts(connection, [delivery_of(row) for row in rows if row.state == _S.QUEUED])
 
 
 def late_standbys(connection: Connection, now: datetime) -> list[Delivery]:

@@ -134,13 +134,14 @@ class Life:
         try:
             await self.road.decisions.means.recall()
             called = await self.disk.write(standing.called_until)
-            self._spawn(self.worker.run(self.road, self.recovery), "worker")
-            async for queued in self.recovery.run():
-                self.worker.enqueue(queued)
+            resumed = self.recovery.run()
+            self.worker.enqueue(await anext(resumed))
         except JournalBusy:
             self.world.note("start refused: the journal is busy")
             self.kill()
             return
+        self._spawn(self.worker.run(self.road, self.recovery), "worker")
+        self._spawn(self.worker.resume(resumed), "resumed")
         self.feed.add(self.pager)
         self._spawn(self.feed.run(self.disk, called), "feed")
         self._spawn(self.pager.run(), "pager")

@@ -346,9 +346,8 @@ async def road(
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
         permits.stopped, permits.shared = fence.halts, setup.shares
         await pipeline.decisions.means.recall()
+        await worker.resume(recovery.run())
         task = asyncio.create_task(worker.run(pipeline, recovery)) if working else None
-        async for queued in recovery.run():
-            worker.enqueue(queued)
         try:
             yield Road(where, journal, clock, fakes, permits, fence, worker, launch, pipeline, recovery)
         finally:

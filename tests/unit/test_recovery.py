@@ -59,9 +59,9 @@ async def crashed(path: Path, where: Deployment | None = None) -> None:
         await until(lambda: found.worker.open == 1)
 
 
-async def recovered(found: Road) -> list[Outgoing]:
-    """All that a start takes up, when it is through."""
-    return [one async for page in found.recovery.run() for one in page]
+async def cut_off(found: Road) -> list[Outgoing]:
+    """What a start sends again, when it has decided about every doubt."""
+    return await anext(found.recovery.run())
 
 
 async def website(found: Road) -> Any:
@@ -117,11 +117,11 @@ async def test_decisions_stand_before_anything_else_happens(tmp_path: Path) -> N
 async def test_a_start_waits_for_every_decision(tmp_path: Path) -> None:
     """Recovery is not through, and so intake is not open, while the decision about one doubt is not on disk."""
     async with road(tmp_path, working=False) as found:
-        cut_off = alert("website", state=S.SENDING)
-        await found.journal.write(partial(store.write_alert, alert=cut_off, released_at=NOW))
-        await found.journal.write(partial(store.write_rows, alert=cut_off, planned=cut_off.plan, released_at=NOW))
+        sent = alert("website", state=S.SENDING)
+        await found.journal.write(partial(store.write_alert, alert=sent, released_at=NOW))
+        await found.journal.write(partial(store.write_rows, alert=sent, planned=sent.plan, released_at=NOW))
         found.journal.opened.clear()
-        recovering = asyncio.create_task(recovered(found))
+        recovering = asyncio.create_task(cut_off(found))
         await until(lambda: found.journal.waiting == 1)
         found.journal.opened.set()  # standbys are settled; the next write is the decision
         found.journal.opened = asyncio.Event()
@@ -236,7 +236,7 @@ async def test_what_expired_meanwhile_is_expired(tmp_path: Path) -> None:
         await found.receive()
         await until(lambda: found.worker.open == 1 and not found.permits._lanes)
     async with road(tmp_path, clock=FakeClock(NOW + timedelta(hours=1))) as found:
-        await found.push_until_quiet()
+        await found.quiet()
         assert (await website(found)).state == "expired"
         assert found.said("website") == []
 

@@ -392,14 +392,18 @@ def test_a_plan_counts_before_its_rows_are_written(db: Connection) -> None:
 
 
 def test_a_restart_finds_what_is_open(db: Connection) -> None:
-    """What is held, queued or was under way is found with its alert, ends first; what is over is not."""
+    """What is queued is found with its alert, ends first; what was under way, and what waits for a channel that is gone, too."""
     written(db, alert("queued", "sending", state=S.SENDING))
     moved(db, "queued", S.QUEUED)
-    written(db, alert("held", name="a2", state=S.HELD, incident=IncidentId("i2")), released=False)
+    written(db, alert("held", "gone", name="a2", state=S.HELD, incident=IncidentId("i2")), released=False)
     written(db, end("website", revision=0))
-    found = [(one.id, whose.id) for one, whose in queries.deliveries_as_they_were(db, queries.open_states(db))]
-    assert found[0] == ("end:website", "end")
-    assert sorted(found[1:]) == [("a1:queued", "a1"), ("a1:sending", "a1"), ("a2:held", "a2")]
+    assert queries.queued(db) == ["end:website", "a1:queued"]
+    moved(db, "queued", S.SENDING)
+    found = [(one.id, whose.id) for one, whose in queries.still_queued(db, queries.queued(db))]
+    assert found == [("end:website", "end")]
+    here = [ChannelId(name) for name in ("queued", "sending", "held", "website")]
+    undecided = [(one.id, whose.id) for one, whose in queries.undecided(db, here)]
+    assert sorted(undecided) == [("a1:queued", "a1"), ("a1:sending", "a1"), ("a2:gone", "a2")]
 
 
 def test_only_released_ends_forbid(db: Connection) -> None:
