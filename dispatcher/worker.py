@@ -32,7 +32,7 @@ from dispatcher.telemetry import OPEN, logger
 log = logger("worker")
 
 SWEEP_SECONDS = 1.0
-STARTS = 32  # in one turn of the event loop
+STARTS = 64  # in one turn of the event loop
 CLAIMS = 256  # attempts that are journaled together: who is first does not wait for the commit of the last
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
 _Doors = dict[ChannelId, list[_Ready]]
