@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -34,11 +34,9 @@ _EXPIRED = Decision((DeliveryState.EXPIRED,), Reason.EXPIRED)
 
 def settled(delivery: Delivery, outcome: Outcome, decision: Decision) -> Delivery:
     """``delivery`` moved along the decision's path, with what the outcome taught."""
-    never_left = outcome.result is Result.NEVER_LEFT
-    for state in decision.path:
-        delivery = delivery.move(state, never_left=never_left)
-    return replace(
-        delivery, reason=decision.reason, detail=outcome.detail or decision.note, doubtful=decision.doubtful,
+    return delivery.follow(
+        decision.path, never_left=outcome.result is Result.NEVER_LEFT,
+        reason=decision.reason, detail=outcome.detail or decision.note, doubtful=decision.doubtful,
         due_at=decision.due_at or delivery.due_at, provider_id=outcome.provider_id or delivery.provider_id,
         url=outcome.url or delivery.url,
     )  # fmt: skip
@@ -94,13 +92,13 @@ class Recovery:
     async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:
         """Decide about deliveries that nobody carries any more; those that are to be sent again."""
         decided = [self._decided(one.delivery) for one in found]
-        await self._write(decided)
+        await self.steps.write_all(decided)
         after = [replace(one, delivery=step.delivery) for one, step in zip(found, decided, strict=True)]
         return [one for one in after if one.delivery.state is DeliveryState.QUEUED]
 
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
-        await self._write(_step(one.delivery, _EXPIRED) for one in late)
+        await self.steps.write_all(_step(one.delivery, _EXPIRED) for one in late)
 
     async def expire_standbys(self) -> None:
         """A standby never outlives its alert, though nobody may know yet whether it is needed."""
@@ -109,10 +107,7 @@ class Recovery:
         except JournalBusy as error:  # the next sweep comes in a second
             log.warning("standbys_wait", error=str(error))
             return
-        await self._write(_step(delivery, _EXPIRED) for delivery in late)
-
-    async def _write(self, steps: Iterable[Step]) -> None:
-        await asyncio.gather(*(self.steps.write(step) for step in steps))
+        await self.steps.write_all(_step(delivery, _EXPIRED) for delivery in late)
 
     def _decided(self, delivery: Delivery) -> Step:
         """What becomes of a delivery that was under way, or whose channel is gone."""

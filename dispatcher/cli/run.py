@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -35,4 +36,5 @@ def run(config: Path, journal: Path | None = None) -> None:
     loaded = load_or_last_good(config, journal)
     for problem in (*loaded.broken, *loaded.problems, *loaded.warnings, *loaded.secrets):
         print(problem, file=sys.stderr)
+    gc.freeze()  # the program itself is never garbage: no collection stops the loop to look through it again
     sys.exit(run_loop(serve(loaded, config)))

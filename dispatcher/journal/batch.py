@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -29,11 +29,18 @@ class StepBatch:
 
     async def write(self, step: Step) -> bool:
         """Journal ``step``; False where its claim did not hold any more. Ends after the commit, however long it takes."""
-        future = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._add(step))
+
+    async def write_all(self, steps: Iterable[Step]) -> None:
+        """Journal ``steps``, however many, without a task for each."""
+        await asyncio.shield(asyncio.gather(*(self._add(step) for step in steps)))
+
+    def _add(self, step: Step) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((step, future))
         if self._task is None:
             self._task = asyncio.create_task(self._flush())
-        return await asyncio.shield(future)
+        return future
 
     async def _flush(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -175,8 +175,15 @@ class Delivery:
 
     def move(self, state: DeliveryState, *, never_left: bool = False, **changes: Any) -> Self:
         """A copy in ``state`` with ``changes``; raises `IllegalTransition` where the table forbids it."""
-        if not may_move(self.state, state, never_left=never_left):
-            raise IllegalTransition(f"{self.id}: {self.state} may not become {state}")
+        return self.follow((state,), never_left=never_left, **changes)
+
+    def follow(self, path: Sequence[DeliveryState], *, never_left: bool = False, **changes: Any) -> Self:
+        """A copy at the end of ``path`` with ``changes``; raises `IllegalTransition` where the table forbids a step of it."""
+        state = self.state
+        for then in path:
+            if not may_move(state, then, never_left=never_left):
+                raise IllegalTransition(f"{self.id}: {state} may not become {then}")
+            state = then
         return replace(self, state=state, **changes)
 
 
