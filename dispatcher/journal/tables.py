@@ -128,8 +128,8 @@ alerts = Table(
     Index("alerts_by_time", "created_at"),
 )  # fmt: skip
 
-_unwritten = alerts.c.rows_written.is_(False)
-Index("alerts_unwritten", alerts.c.incident, sqlite_where=_unwritten, postgresql_where=_unwritten)
+# Only SQLite is told that the others may be left out: naming PostgreSQL here would load its dialect at every start.
+Index("alerts_unwritten", alerts.c.incident, sqlite_where=alerts.c.rows_written.is_(False))
 
 releases = Table(
     "releases", metadata,
