@@ -237,11 +237,12 @@ async def build(
 
 
 async def resume(stack: AsyncExitStack, service: Service, recovery: Recovery) -> None:
-    """Decide every doubt that a crash left; then the worker begins, and takes what was queued page by page."""
+    """The best of what was queued leaves at once; every doubt is decided before this ends, and the rest follows."""
     worker, resumed = service.worker, recovery.run()
     worker.enqueue(await anext(resumed))
     service.spawn(worker.run(service.pipeline, recovery), "worker")
     stack.push_async_callback(worker.drain, DRAIN_SECONDS)
+    worker.enqueue(await anext(resumed))
     service.spawn(worker.resume(resumed), "resumed")
 
 

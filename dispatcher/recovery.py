@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -24,7 +24,8 @@ from dispatcher.telemetry import logger
 
 log = logger("recovery")
 
-PAGE = 500
+FIRST, PAGE = 64, 500  # deliveries
+_QUEUED, _SENDING = DeliveryState.QUEUED, DeliveryState.SENDING
 
 _STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the daemon stopped while sending")
 _GONE = Decision((DeliveryState.FAILED,), Reason.REJECTED, note="its channel is not configured any more")
@@ -54,25 +55,28 @@ class Recovery:
     rng: random.Random
 
     async def run(self) -> AsyncIterator[list[Outgoing]]:
-        """Bring the journal to order; what is ours to send.
+        """Bring the journal to order; what is ours to send, in pieces.
 
-        First, all at once, what is sent again of what a crash cut off, maybe nothing: by then every doubt has its decision.
-        Then what was queued, by the hundred, best rank first: the first leave while others are still being read.
+        First a few of what was queued, the best ranks, so that they leave at once. Second, however many, what is sent again of
+        what a crash cut off: by then every doubt has its decision. Then page by page the rest of what was queued.
         """
         await self._mend()
-        queued = await self.journal.read(queries.queued)
-        undecided = await self.journal.read(partial(queries.undecided, channels=self.setup.profiles))
-        log.info("recovered", undecided=len(undecided), queued=len(queued))
-        yield await self.take_up([Outgoing(*found) for found in undecided])
-        for at in range(0, len(queued), PAGE):
-            yield await self._page(queued[at : at + PAGE])
+        stranded = partial(queries.stranded, channels=self.setup.profiles)
+        await self.take_up([Outgoing(*found) for found in await self.journal.read(stranded)])
+        queued, cut_off = [await self.journal.read(partial(queries.in_state, state=one)) for one in (_QUEUED, _SENDING)]
+        log.info("recovered", cut_off=len(cut_off), queued=len(queued))
+        yield await self._still(_QUEUED, queued[:FIRST])
+        yield [one for page in paged(cut_off) for one in await self.take_up(await self._still(_SENDING, page))]
+        for page in paged(queued[FIRST:]):
+            yield await self._still(_QUEUED, page)
 
-    async def _page(self, wanted: Sequence[DeliveryId]) -> list[Outgoing]:
+    async def _still(self, state: DeliveryState, wanted: Sequence[DeliveryId]) -> list[Outgoing]:
+        """What others have moved meanwhile is theirs."""
         while True:
             try:
-                found = await self.journal.read(partial(queries.still_queued, wanted=wanted))
+                found = await self.journal.read(partial(queries.still_in_state, state=state, wanted=wanted))
             except JournalBusy as error:
-                log.warning("queued_wait", error=str(error))
+                log.warning("recovery_waits", error=str(error))
                 await asyncio.sleep(BUSY_PAUSE)
             else:
                 return [Outgoing(*one) for one in found]
@@ -121,6 +125,11 @@ class Recovery:
         ended = self.fence.stops(delivery)
         decision = decide(delivery, _STOPPED, profile, now=now, rng=self.rng, ended=ended)
         return _step(delivery, decision, _cut_off(delivery, now))
+
+
+def paged(wanted: Sequence[DeliveryId]) -> Iterator[Sequence[DeliveryId]]:
+    """``wanted`` in pieces that are read and decided without holding up the event loop."""
+    return (wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE))
 
 
 def _step(delivery: Delivery, decision: Decision, attempt: Attempt | None = None) -> Step:

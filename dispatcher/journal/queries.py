@@ -238,27 +238,28 @@ def unwritten_alerts(connection: Connection) -> list[AlertRecord]:
     return [_record(connection, row) for row in rows]
 
 
-def undecided(connection: Connection, channels: Collection[ChannelId]) -> list[tuple[Delivery, Alert]]:
-    """What a start has to decide about, with its alert: what was under way, and all that waits for none of ``channels``.
+def stranded(connection: Connection, channels: Collection[ChannelId]) -> list[tuple[Delivery, Alert]]:
+    """What waits for a channel that is none of ``channels``, with its alert.
 
     What stands by comes first: nothing that is decided about the others may call a channel that is gone.
     """
-    gone = and_(_d.state.in_(list(UNTRIED)), _d.channel.not_in(list(channels)))
-    statement = select(t.deliveries).where(or_(_d.state == _S.SENDING, gone))
+    statement = select(t.deliveries).where(_d.state.in_(list(UNTRIED)), _d.channel.not_in(list(channels)))
     rows = connection.execute(statement.order_by(_d.state != _S.STANDBY, _d.rank))
     return with_alerts(connection, [delivery_of(row) for row in rows])
 
 
-def queued(connection: Connection) -> list[DeliveryId]:
-    """Every delivery that is queued, best rank first."""
-    statement = select(_d.id).where(_d.state == _S.QUEUED).order_by(_d.rank, _d.id)
+def in_state(connection: Connection, state: DeliveryState) -> list[DeliveryId]:
+    """Every delivery in ``state``, best rank first."""
+    statement = select(_d.id).where(_d.state == state).order_by(_d.rank, _d.id)
     return [DeliveryId(key) for key in connection.execute(statement).scalars()]
 
 
-def still_queued(connection: Connection, wanted: Sequence[DeliveryId]) -> list[tuple[Delivery, Alert]]:
+def still_in_state(
+    connection: Connection, state: DeliveryState, wanted: Sequence[DeliveryId]
+) -> list[tuple[Delivery, Alert]]:
     """Those of ``wanted`` that are, with their alerts."""
     rows = connection.execute(_THESE, {"ids": wanted})
-    return with_alerts(connection, [delivery_of(row) for row in rows if row.state == _S.QUEUED])
+    return with_alerts(connection, [delivery_of(row) for row in rows if row.state == state])
 
 
 def late_standbys(connection: Connection, now: datetime) -> list[Delivery]:

@@ -136,11 +136,12 @@ class Life:
             called = await self.disk.write(standing.called_until)
             resumed = self.recovery.run()
             self.worker.enqueue(await anext(resumed))
+            self._spawn(self.worker.run(self.road, self.recovery), "worker")
+            self.worker.enqueue(await anext(resumed))
         except JournalBusy:
             self.world.note("start refused: the journal is busy")
             self.kill()
             return
-        self._spawn(self.worker.run(self.road, self.recovery), "worker")
         self._spawn(self.worker.resume(resumed), "resumed")
         self.feed.add(self.pager)
         self._spawn(self.feed.run(self.disk, called), "feed")

@@ -61,7 +61,9 @@ async def crashed(path: Path, where: Deployment | None = None) -> None:
 
 async def cut_off(found: Road) -> list[Outgoing]:
     """What a start sends again, when it has decided about every doubt."""
-    return await anext(found.recovery.run())
+    pages = found.recovery.run()
+    await anext(pages)
+    return await anext(pages)
 
 
 async def website(found: Road) -> Any:

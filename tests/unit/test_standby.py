@@ -547,7 +547,7 @@ async def test_what_was_missed_is_made_good_by_whoever_comes_next(tmp_path: Path
 def test_a_start_looks_at_standbys_first() -> None:
     """What a start decides about others comes after it is known which standbys are still there."""
     with journaled(sms=("one",)) as db:
-        assert next(found.channel for found, _ in queries.undecided(db, [])) == "sms"
+        assert next(found.channel for found, _ in queries.stranded(db, [])) == "sms"
 
 
 async def test_a_standby_that_is_not_configured_any_more_is_cancelled(tmp_path: Path) -> None:
