@@ -57,9 +57,7 @@ def forget_secret(value: str) -> None:
 
 def redact(text: str) -> str:
     """``text`` with every known secret masked."""
-    if (
-        len(text) < SHORTEST_SECRET
-    ):  # most outcomes say nothing, and a secret for each channel makes thousands to look for
+    if len(text) < SHORTEST_SECRET:  # most outcomes say nothing, and each channel has a secret to look for
         return text
     for secret in _secrets:
         text = text.replace(secret, "***")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, String, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.rows import delivery_of, with_alerts
