@@ -45,7 +45,8 @@ test: setup services  ## every check and every test but the long ones
 	@$(BIN)/pytest -q $(PYTEST_ARGS)
 
 test-long: setup services  ## the tests that take minutes
-	@$(BIN)/pytest -q -n 0 -m long $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -n 0 -m long $(PYTEST_ARGS) tests/acceptance
+	@$(BIN)/pytest -q -m long $(PYTEST_ARGS) tests/unit tests/simulation
 
 lock: setup  ## pin the newest dependencies that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet "uv>=0.9"

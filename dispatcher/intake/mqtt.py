@@ -44,7 +44,7 @@ from dispatcher.telemetry import BROKER, keep_secret, logger
 log = logger("mqtt")
 
 SESSION_SECONDS = 7 * 24 * 3600
-AT_ONCE = 32  # events that are read and written side by side: a flood leaves the loop to what is on its way out
+AT_ONCE = 64  # events that are read and written side by side: a flood leaves the loop to what is on its way out
 RECEIVE_MAXIMUM = 500
 SHORT_LIFE = 5.0
 MOST_WAIT = 5.0  # seconds between two tries to connect, or to subscribe to what was refused

@@ -76,6 +76,7 @@ _NEIGHBOURS = (
     .limit(_MOST_NEIGHBOURS)
 )
 _THESE = select(t.deliveries).where(_d.id.in_(bindparam("ids", expanding=True))).order_by(_d.rank, _d.id)
+_LATE_STANDBYS = select(t.deliveries).where(_d.state == _S.STANDBY, _d.deadline_at <= bindparam("now"))
 _SEEN = select(_e.number).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
 _PEOPLE = select(_r.person).where(_r.alert == bindparam("of"), _GIVEN)
 _FACTS = select(t.facts).where(t.facts.c.seq > bindparam("after")).order_by(t.facts.c.seq).limit(bindparam("most"))
@@ -264,9 +265,7 @@ def still_in_state(
 
 def late_standbys(connection: Connection, now: datetime) -> list[Delivery]:
     """What still stands by though its time is over."""
-    d = t.deliveries.c
-    rows = connection.execute(select(t.deliveries).where(d.state == _S.STANDBY, d.deadline_at <= now))
-    return [delivery_of(row) for row in rows]
+    return [delivery_of(row) for row in connection.execute(_LATE_STANDBYS, {"now": now})]
 
 
 def ended_revisions(connection: Connection) -> dict[IncidentId, int]:

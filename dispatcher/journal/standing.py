@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
@@ -22,6 +22,17 @@ from dispatcher.model.errors import Conflict
 _STOPS = select(t.stops).order_by(t.stops.c.at)
 _CALLED_UNTIL = "called_until"
 GIVEN_FOR = timedelta(minutes=10)  # how long one person's consent waits for the second
+
+_a, _d, _r = t.alerts.c, t.deliveries.c, t.releases.c
+_HELD = select(_a.id, _a.created_at).where(_a.state == "held")
+_BY_HAND = select(t.deliveries).where(_d.state == DeliveryState.BY_HAND)
+_LAPSES = (
+    _r.decision == "release",
+    _r.at <= bindparam("before"),
+    _r.alert.in_(select(_a.id).where(_a.state == "held")),
+)
+_LAPSED = select(_r.alert, _r.person).where(*_LAPSES)
+_LAPSING = _LAPSED.limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +119,15 @@ def write_join(connection: Connection, incident: IncidentId, into: IncidentId, p
 
 def lapsing(connection: Connection, now: datetime) -> bool:
     """Whether something given for a held alert has waited too long for a second person."""
-    r, a = t.releases.c, t.alerts.c
-    held = select(a.id).where(a.state == "held")
-    where = (r.decision == "release", r.at <= now - GIVEN_FOR, r.alert.in_(held))
-    return connection.execute(select(r.alert).where(*where).limit(1)).first() is not None
+    return connection.execute(_LAPSING, {"before": now - GIVEN_FOR}).first() is not None
 
 
 def lapse_releases(connection: Connection, now: datetime) -> list[tuple[AlertId, str]]:
     """Void what was given for a held alert and waited too long for a second person; (alert, person) of each."""
-    r, a = t.releases.c, t.alerts.c
-    held = select(a.id).where(a.state == "held")
-    where = (r.decision == "release", r.at <= now - GIVEN_FOR, r.alert.in_(held))
-    found = [(AlertId(row.alert), row.person) for row in connection.execute(select(r.alert, r.person).where(*where))]
+    before = {"before": now - GIVEN_FOR}
+    found = [(AlertId(row.alert), row.person) for row in connection.execute(_LAPSED, before)]
     if found:
-        connection.execute(update(t.releases).where(*where).values(decision="lapsed"))
+        connection.execute(update(t.releases).where(*_LAPSES).values(decision="lapsed"), before)
         add_facts(connection, now, (("alert.release_lapsed", alert, {"person": who}) for alert, who in found))
     return found
 
@@ -143,9 +149,7 @@ class Waiting:
 
 def waiting(connection: Connection) -> Waiting:
     """Everything that waits for a person now."""
-    a, d = t.alerts.c, t.deliveries
-    held = connection.execute(select(a.id, a.created_at).where(a.state == "held"))
-    rows = connection.execute(select(d).where(d.c.state == DeliveryState.BY_HAND))
+    held, rows = connection.execute(_HELD), connection.execute(_BY_HAND)
     return Waiting(
         {AlertId(row.id): row.created_at for row in held}, tuple((delivery_of(row), row.updated_at) for row in rows)
     )
