@@ -37,7 +37,6 @@ from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
 from dispatcher.pipeline import Pipeline
 from dispatcher.plan.pages import Cause, Page
-from dispatcher.public.app import Desk, make_public
 from dispatcher.pulse import Pulse
 from dispatcher.readiness import Board
 from dispatcher.recovery import Recovery
@@ -294,6 +293,8 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
 async def serve_public(stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers) -> None:
     """Serve what strangers may reach, where that is wanted."""
     if (public := service.loaded.public) is not None:
+        from dispatcher.public.app import Desk, make_public  # noqa: PLC0415 - slow to import, and few have it
+
         setup = service.pipeline.setup
         desk = Desk(setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers)
         service.public = await serve_at(stack, make_public(desk), public.host, public.port)

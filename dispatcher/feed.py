@@ -18,6 +18,7 @@ Sink = Callable[[Sequence[Fact]], Awaitable[None]]
 
 CHUNK = 500
 QUIET_SECONDS = 0.1  # in which nothing new came: the fan-out is over
+_NO_LEVEL = str.maketrans(dict.fromkeys("/#+\0", "_"))
 LONGEST_SECONDS = 1.0  # that the broker is not told of one that goes on and on
 
 
@@ -108,4 +109,4 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
 
 def _level(text: str) -> str:
     """``text`` as one level of a topic."""
-    return "".join("_" if char in "/#+\0" else char for char in text)
+    return text.translate(_NO_LEVEL)

@@ -17,9 +17,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
+
+from prometheus_client import Counter
 
 from dispatcher.channels.base import Channel, Unsupported
 from dispatcher.channels.departure import departing
@@ -386,6 +388,12 @@ def _incident_row(event: IncidentEvent, plan: Plan, history: IncidentHistory) ->
 
 
 def _count(delivery: Delivery, outcome: Outcome) -> None:
-    ATTEMPTS.labels(delivery.channel, outcome.result, outcome.reason or "").inc()
+    _counter(ATTEMPTS, delivery.channel, outcome.result, outcome.reason or "").inc()
     if delivery.state.ended:
-        DELIVERIES.labels(delivery.channel, delivery.state).inc()
+        _counter(DELIVERIES, delivery.channel, delivery.state).inc()
+
+
+@cache
+def _counter(of: Counter, *labels: str) -> Counter:
+    """The one with these labels, which is slow to find."""
+    return of.labels(*labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Mapping
 
 from dispatcher.channels.base import Channel
@@ -16,14 +16,14 @@ class Setup:
     def __init__(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
         """``channels`` are connected, one for each of the deployment's."""
         self.deployment = deployment
-        self.channels: ChainMap[ChannelId, Channel] = ChainMap({**channels})
-        self.profiles: ChainMap[ChannelId, ChannelProfile] = ChainMap(_profiles(deployment))
+        self.channels: Mapping[ChannelId, Channel] = {**channels}
+        self.profiles: Mapping[ChannelId, ChannelProfile] = _profiles(deployment)
         self._origins = _origins(deployment)
 
     def replace(self, deployment: Deployment, channels: Mapping[ChannelId, Channel]) -> None:
         """Run with another set from now on; what is under way keeps what it began with."""
-        self.channels = ChainMap({**channels}, {**self.channels})
-        self.profiles = ChainMap(_profiles(deployment), {**self.profiles})
+        self.channels = {**self.channels, **channels}
+        self.profiles = {**self.profiles, **_profiles(deployment)}
         self.deployment = deployment.after(self.deployment)
         self._origins = _origins(deployment)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from dispatcher.channels._webpush import Subscription
+from dispatcher.channels._subscribers import Subscription
 from dispatcher.clock import Clock
 from dispatcher.journal import subscribers
 from dispatcher.journal.base import Journal

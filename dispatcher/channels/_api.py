@@ -36,13 +36,16 @@ async def settle(http: Http, request: Request, judge: Judge, *, repeatable: bool
 
 def presentable(outcome: Outcome) -> Outcome:
     """``outcome`` as it may be journaled and shown: without secrets, without endless details."""
-    detail = redact(outcome.detail)[:_LONGEST_DETAIL]
-    return replace(outcome, detail=_sound(detail), provider_id=_sound(outcome.provider_id), url=_sound(outcome.url))
+    said = (outcome.detail, outcome.provider_id, outcome.url)
+    detail, provider_id, url = map(_sound, (redact(outcome.detail)[:_LONGEST_DETAIL], *said[1:]))
+    if (detail, provider_id, url) == said:
+        return outcome
+    return replace(outcome, detail=detail, provider_id=provider_id, url=url)
 
 
 def _sound(text: str) -> str:
     """``text`` without lone surrogates, which JSON may carry and no journal can keep."""
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

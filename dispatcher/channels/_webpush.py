@@ -9,9 +9,8 @@ import json
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from dispatcher.model.channel import ChannelId
+from dispatcher.channels._subscribers import Subscription
 
 ROOM = 3_993  # bytes of plain text; the 4,096 that every push service takes hold 86 of header and 17 of padding and tag
 LONGEST_ENDPOINT = 1_000
@@ -28,45 +27,6 @@ _CURVE = ec.SECP256R1()
 _HOUR = 3_600
 # Nothing in it that two readers of addresses could understand differently: no user, no other port, no host but plain ASCII.
 _ENDPOINT = re.compile(r"https://([a-z0-9.-]{1,253})(?::443)?/[!-~]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One browser: where its push service takes messages for it, its public point (65 bytes) and its secret (16 bytes)."""
-
-    endpoint: str
-    p256dh: bytes
-    auth: bytes
-
-    @classmethod
-    def read(cls, endpoint: str, p256dh: str, auth: str) -> Subscription:
-        """What a browser handed over, its keys in URL-safe base64; raises `ValueError` where they are none."""
-        subscription = cls(endpoint, decoded(p256dh), decoded(auth))
-        if len(subscription.auth) != 16 or len(subscription.p256dh) != 65:
-            raise ValueError("no keys of a subscription")
-        ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, subscription.p256dh)
-        return subscription
-
-
-class Subscribers(Protocol):
-    """Who has signed up for messages from a channel."""
-
-    async def of(self, channel: ChannelId, regions: Collection[str]) -> Sequence[Subscription]:
-        """Whoever wants to hear of any of ``regions``, or of all; raises `JournalError` where nobody can be read."""
-
-    async def drop(self, channel: ChannelId, endpoints: Sequence[str]) -> None:
-        """Forget these. It is tried and never waited for longer than it takes; what fails is tried at the next message."""
-
-
-class Nobody:
-    """No one has signed up."""
-
-    async def of(self, channel: ChannelId, regions: Collection[str]) -> Sequence[Subscription]:  # noqa: ARG002 - the port
-        """Nobody."""
-        return ()
-
-    async def drop(self, channel: ChannelId, endpoints: Sequence[str]) -> None:
-        """Nothing to forget."""
 
 
 class Vapid:
@@ -116,6 +76,15 @@ def origin_of(endpoint: str, services: Collection[str]) -> str:
     host = found[1] if found else ""
     known = any(host == service or (service[:2] == "*." and host.endswith(service[1:])) for service in services)
     return f"https://{host}" if host and known else ""
+
+
+def subscription(endpoint: str, p256dh: str, auth: str) -> Subscription:
+    """What a browser handed over, its keys in URL-safe base64; raises `ValueError` where they are none."""
+    read = Subscription(endpoint, decoded(p256dh), decoded(auth))
+    if len(read.auth) != 16 or len(read.p256dh) != 65:
+        raise ValueError("no keys of a subscription")
+    ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, read.p256dh)
+    return read
 
 
 def seal(

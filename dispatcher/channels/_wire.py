@@ -40,11 +40,7 @@ class AnswerTooLong(BadAnswer):
 
 def request_bytes(method: str, host: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """A whole request; raises `ValueError`, which repeats nothing, where a part of it would be read as more than it is."""
-    said = {_lower(name) for name in headers}
-    if None in said or not said.isdisjoint(_OURS):  # how a request is framed is not its sender's to say
-        raise ValueError("not a header that may be given")
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
-    lines += [f"{name}: {value}" for name, value in _DEFAULTS.items() if name.lower() not in said]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *_defaults(tuple(headers))]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(body)}")
@@ -55,6 +51,15 @@ def request_bytes(method: str, host: str, target: str, headers: Mapping[str, str
     if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
         raise ValueError("not a request line")
     return head.encode() + b"\r\n\r\n" + body
+
+
+@lru_cache(maxsize=512)  # the kinds say the same names again and again
+def _defaults(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines that a request with these headers needs besides; raises `ValueError` where they are not its sender's to say."""
+    said = {_lower(name) for name in names}
+    if None in said or not said.isdisjoint(_OURS):
+        raise ValueError("not a header that may be given")
+    return tuple(f"{name}: {value}" for name, value in _DEFAULTS.items() if name.lower() not in said)
 
 
 @lru_cache(maxsize=512)

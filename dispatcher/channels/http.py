@@ -24,11 +24,12 @@ from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import hdrs
+from pydantic_core import to_json
 from yarl import URL
 
 from dispatcher.channels._lean import Connections, Place
 from dispatcher.channels._names import FRESH_SECONDS, Names, NoSuchName, connected
-from dispatcher.channels._webpush import Nobody, Subscribers
+from dispatcher.channels._subscribers import Nobody, Subscribers
 from dispatcher.channels._wire import MAX_ANSWER, AnswerReader, AnswerTooLong, request_bytes
 from dispatcher.channels.departure import departing, leave
 from dispatcher.model.delivery import Outcome, Reason, Result
@@ -51,7 +52,7 @@ class Request:
     @staticmethod
     def json(method: str, url: str, data: Any, headers: Mapping[str, str] | None = None) -> Request:
         """A request with a JSON body."""
-        body = json.dumps(data, ensure_ascii=False).encode()
+        body = to_json(data)
         return Request(method, url, {"Content-Type": "application/json", **(headers or {})}, body)
 
     @staticmethod

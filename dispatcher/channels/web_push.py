@@ -18,7 +18,8 @@ from pydantic import Field
 
 from dispatcher.channels._api import settle, undocumented
 from dispatcher.channels._recipients import Said, Spread
-from dispatcher.channels._webpush import Subscription, Vapid, decoded, origin_of, seal
+from dispatcher.channels._subscribers import Subscription
+from dispatcher.channels._webpush import Vapid, decoded, origin_of, seal
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Outbound, Request, refusal
 from dispatcher.model.alert import Post

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
+from pydantic_core import to_json
 
 from dispatcher.channels._api import settle
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits
@@ -113,7 +113,7 @@ class _Webhook(Channel):
 
     async def _deliver(self, post: Post, type_: str) -> Outcome:
         identifier, timestamp = post.key.replace(".", "-"), int(time.time())
-        body = json.dumps(_event(post, type_), ensure_ascii=False).encode()
+        body = to_json(_event(post, type_))
         headers = {
             "Content-Type": "application/json",
             "webhook-id": identifier,

@@ -24,7 +24,7 @@ Facts = Annotated[
 class Shape(BaseModel):
     """Base of everything that is read from a request."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Nothing(Shape):

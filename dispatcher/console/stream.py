@@ -25,8 +25,8 @@ def facts_to_hub(hub: Hub) -> Callable[[Sequence[Fact]], Awaitable[None]]:
     """A sink for the feed of facts that publishes each to ``hub``'s readers."""
 
     async def sink(facts: Sequence[Fact]) -> None:
-        """Publish each fact under its own number."""
-        for fact in facts:
+        """Publish each fact under its own number; who comes later finds it in the journal."""
+        for fact in facts if len(hub) else ():
             hub.publish(fact_view(fact), id=str(fact.seq))
 
     return sink

@@ -27,6 +27,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import to_json
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from dispatcher.clock import Clock
@@ -200,7 +201,7 @@ class MqttIntake:
 
     def publish(self, topic: str, data: dict[str, Any], *, qos: int = 0, retain: bool = False) -> None:
         """Hand a status message out; while the broker is away the oldest give way beyond 10,000."""
-        self._send(_Out(topic, json.dumps(data, ensure_ascii=False).encode(), qos, retain))
+        self._send(_Out(topic, to_json(data), qos, retain))
 
     def use(self, sources: Mapping[str, Source | None]) -> None:
         """Listen to these sources from now on; a new topic is subscribed to at once."""

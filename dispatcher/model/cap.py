@@ -49,11 +49,14 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for extreme up to 4 for unknown."""
-        return list(Severity).index(self)
+        return _RANKS[self]
 
     def at_least(self, other: Severity) -> bool:
         """Whether this is as severe as ``other`` or worse; unknown counts as bad as it can be, so it matches."""
         return self is Severity.UNKNOWN or self.rank <= other.rank
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Urgency(StrEnum):

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
-from dispatcher.channels._webpush import LONGEST_ENDPOINT, Subscription, origin_of
+from dispatcher.channels._webpush import LONGEST_ENDPOINT, origin_of, subscription
 from dispatcher.channels.base import ChannelSettings
 from dispatcher.channels.web_push import Settings
 from dispatcher.model.cap import Region
@@ -141,7 +141,7 @@ class _SignUps:
         wanted = SignUp.model_validate_json(await self._body(request))
         if not origin_of(wanted.endpoint, settings.services):
             raise web.HTTPUnprocessableEntity(text="no push service that is known here")
-        one = Subscription.read(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
+        one = subscription(wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth)
         known = {region.id for region in self._desk.regions(profile)}
         regions = [region for region in dict.fromkeys(wanted.regions) if region in known]
         if wanted.regions and not regions:

@@ -25,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dispatcher.channels._webpush import ROOM, Subscription, Vapid, origin_of, seal
+from dispatcher.channels._subscribers import Subscription
+from dispatcher.channels._webpush import ROOM, Vapid, origin_of, seal, subscription
 from dispatcher.channels.base import Channel
 from dispatcher.channels.http import http_client
 from dispatcher.channels.web_push import Settings, _message, traits
@@ -52,7 +53,7 @@ VAPID = Vapid(KEY, CONTACT)
 
 def test_the_example_of_the_standard_comes_out() -> None:
     """With the keys and the salt of RFC 8291, appendix A, the message is the one printed there, byte by byte."""
-    to = Subscription.read(
+    to = subscription(
         "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
         "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
         "BTBZMqHH6r4Tts7J_aSIgg",
@@ -149,7 +150,7 @@ def test_the_services_of_all_browsers_are_known(endpoint: str, origin: str) -> N
 def test_keys_that_are_none_are_refused(p256dh: str, auth: str) -> None:
     """A point off the curve, too short, no base64: refused at the door and not on the day."""
     with pytest.raises(ValueError):  # noqa: PT011 - base64 and the curve have their own words
-        Subscription.read("https://fcm.googleapis.com/x", p256dh, auth)
+        subscription("https://fcm.googleapis.com/x", p256dh, auth)
 
 
 class Here(aiohttp.abc.AbstractResolver):

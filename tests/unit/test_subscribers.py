@@ -6,7 +6,7 @@ from pathlib import Path
 
 from house import Sluice
 
-from dispatcher.channels._webpush import Subscription
+from dispatcher.channels._subscribers import Subscription
 from dispatcher.journal import queries
 from dispatcher.journal.base import open_journal
 from dispatcher.model.channel import ChannelId
