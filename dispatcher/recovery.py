@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from dispatcher.clock import Clock
 from dispatcher.journal import moves, queries, store
@@ -57,17 +58,19 @@ class Recovery:
     async def run(self) -> AsyncIterator[list[Outgoing]]:
         """Bring the journal to order; what is ours to send, in pieces.
 
-        First a few of what was queued, the best ranks, so that they leave at once. Second, however many, what is sent again of
-        what a crash cut off: by then every doubt has its decision. Then page by page the rest of what was queued.
+        First a few of what was queued, the best ranks behind no doubt, so that they leave at once. Second, however many, what
+        is sent again of what a crash cut off: by then every doubt has its decision. Then page by page the rest.
         """
         await self._mend()
         stranded = partial(queries.stranded, channels=self.setup.profiles)
         await self.take_up([Outgoing(*found) for found in await self.journal.read(stranded)])
         queued, cut_off = [await self.journal.read(partial(queries.in_state, state=one)) for one in (_QUEUED, _SENDING)]
         log.info("recovered", cut_off=len(cut_off), queued=len(queued))
-        yield await self._still(_QUEUED, queued[:FIRST])
-        yield [one for page in paged(cut_off) for one in await self.take_up(await self._still(_SENDING, page))]
-        for page in paged(queued[FIRST:]):
+        doubts = frozenset(cut_off.values())
+        first = dict.fromkeys(islice((name for name, lane in queued.items() if lane not in doubts), FIRST))
+        yield await self._still(_QUEUED, [*first])
+        yield [one for page in paged([*cut_off]) for one in await self.take_up(await self._still(_SENDING, page))]
+        for page in paged([name for name in queued if name not in first]):
             yield await self._still(_QUEUED, page)
 
     async def _still(self, state: DeliveryState, wanted: Sequence[DeliveryId]) -> list[Outgoing]:

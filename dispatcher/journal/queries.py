@@ -30,6 +30,7 @@ from dispatcher.model.delivery import (
     DeliveryId,
     DeliveryState,
     IncidentId,
+    Lane,
     Verb,
 )
 from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory, Neighbour
@@ -249,10 +250,10 @@ def stranded(connection: Connection, channels: Collection[ChannelId]) -> list[tu
     return with_alerts(connection, [delivery_of(row) for row in rows])
 
 
-def in_state(connection: Connection, state: DeliveryState) -> list[DeliveryId]:
-    """Every delivery in ``state``, best rank first."""
-    statement = select(_d.id).where(_d.state == state).order_by(_d.rank, _d.id)
-    return [DeliveryId(key) for key in connection.execute(statement).scalars()]
+def in_state(connection: Connection, state: DeliveryState) -> dict[DeliveryId, Lane]:
+    """Every delivery in ``state`` and its lane, best rank first."""
+    statement = select(_d.id, _d.incident, _d.channel).where(_d.state == state).order_by(_d.rank, _d.id)
+    return {DeliveryId(key): (IncidentId(of), ChannelId(on)) for key, of, on in connection.execute(statement)}
 
 
 def still_in_state(

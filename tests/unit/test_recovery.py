@@ -135,6 +135,19 @@ async def test_a_start_waits_for_every_decision(tmp_path: Path) -> None:
         assert (await found.states()) == {"website": "queued"}
 
 
+async def test_nothing_leaves_beside_a_doubt(tmp_path: Path) -> None:
+    """What was queued behind a text that a crash cut off does not leave before that one is decided; others do."""
+    async with road(tmp_path, working=False) as found:
+        sent, behind = alert("website", state=S.SENDING), alert("website", "facebook-emden", name="a2", revision=2)
+        for one in (sent, behind):
+            await found.journal.write(partial(store.write_alert, alert=one, released_at=NOW))
+            await found.journal.write(partial(store.write_rows, alert=one, planned=one.plan, released_at=NOW))
+        pages = found.recovery.run()
+        assert [one.delivery.id for one in await anext(pages)] == ["a2:facebook-emden"]
+        assert [one.delivery.id for one in await anext(pages)] == ["a1:website"]
+        assert [one.delivery.id for one in await anext(pages)] == ["a2:website"]
+
+
 async def test_a_thousand_open_deliveries_go_on_by_rank(tmp_path: Path) -> None:
     """After a crash with a thousand open deliveries each goes out once, extreme ones before minor ones, doubts marked."""
     many = [f"many-{n}" for n in range(100)]

@@ -398,9 +398,10 @@ def test_a_restart_finds_what_is_open(db: Connection) -> None:
     written(db, alert("held", "gone", name="a2", state=S.HELD, incident=IncidentId("i2")), released=False)
     written(db, end("website", revision=0))
     queued = queries.in_state(db, S.QUEUED)
-    assert (queued, queries.in_state(db, S.SENDING)) == (["end:website", "a1:queued"], ["a1:sending"])
+    assert [*queued.items()] == [("end:website", ("i1", "website")), ("a1:queued", ("i1", "queued"))]
+    assert queries.in_state(db, S.SENDING) == {"a1:sending": ("i1", "sending")}
     moved(db, "queued", S.SENDING)
-    found = [(one.id, whose.id) for one, whose in queries.still_in_state(db, S.QUEUED, queued)]
+    found = [(one.id, whose.id) for one, whose in queries.still_in_state(db, S.QUEUED, [*queued])]
     assert found == [("end:website", "end")]
     here = [ChannelId(name) for name in ("queued", "sending", "held", "website")]
     assert [(one.id, whose.id) for one, whose in queries.stranded(db, here)] == [("a2:gone", "a2")]
