@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.journal.disk import Disk
 from dispatcher.journal.guard import Guard
 from dispatcher.journal.inspection import Inspection
+from dispatcher.journal.prepared import SqliteConnection, SqliteEngine
 from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
 from dispatcher.model.errors import JournalBroken, JournalBusy, JournalLocked
 from dispatcher.model.playbook import Strict
@@ -135,7 +136,8 @@ class SqliteJournal:
 def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
     """An engine over ``path`` that begins immediately when it writes and never when it reads."""
     uri = f"sqlite:///file:{path}?mode={'ro' if readonly else 'rwc'}&uri=true"
-    engine = create_engine(uri, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 2})
+    made = create_engine(uri, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 2})
+    engine = SqliteEngine(made.pool, made.dialect, made.url)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: object, _record: object) -> None:
@@ -147,8 +149,8 @@ def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
         cursor.close()
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+    def _begin(connection: SqliteConnection) -> None:
+        connection.tell("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dispatcher.journal import tables as t
+from dispatcher.journal.prepared import prepared
 
-_FACT = insert(t.facts)
-_NUMBERED_FACT = _FACT.returning(t.facts.c.seq)
+_FACT = prepared(insert(t.facts))
+_NUMBERED_FACT = prepared(_FACT.returning(t.facts.c.seq))
 
 
 def upsert(connection: Connection, table: Table) -> Any:
@@ -37,7 +38,7 @@ def _insert(database: str, table: Table) -> Any:
 
 @cache
 def _insert_missing(database: str, table: Table) -> Any:
-    return _insert(database, table).on_conflict_do_nothing()
+    return prepared(_insert(database, table).on_conflict_do_nothing())
 
 
 def add_fact(connection: Connection, at: datetime, kind: str, ref: str, /, **body: Any) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_of, with_alerts
 from dispatcher.model.alert import Alert
 from dispatcher.model.channel import ChannelId
@@ -27,23 +28,25 @@ _Waiting = Mapping[
 
 
 _KEY = t.deliveries.c.id == bindparam("key")
-_DOUBT_BY_HAND = update(t.deliveries).where(_KEY, t.deliveries.c.state == _S.BY_HAND).values(doubtful=True)
-_MOVE = update(t.deliveries).where(_KEY).values(
+_DOUBT_BY_HAND = prepared(update(t.deliveries).where(_KEY, t.deliveries.c.state == _S.BY_HAND).values(doubtful=True))
+_MOVE = prepared(update(t.deliveries).where(_KEY).values(
     state=bindparam("to_state"), updated_at=bindparam("at"), reason=bindparam("why"), detail=bindparam("words")
-)  # fmt: skip
-_CALL = update(t.deliveries).where(_KEY).values(
+))  # fmt: skip
+_CALL = prepared(update(t.deliveries).where(_KEY).values(
     state=_S.QUEUED, released_at=bindparam("at"), due_at=bindparam("at"), updated_at=bindparam("at"),
     detail=bindparam("note"),
-)  # fmt: skip
-_STATES = select(t.deliveries.c.id, t.deliveries.c.state, t.deliveries.c.attempts).where(
-    t.deliveries.c.id.in_(bindparam("ids", expanding=True))
+))  # fmt: skip
+_STATES = prepared(
+    select(t.deliveries.c.id, t.deliveries.c.state, t.deliveries.c.attempts).where(
+        t.deliveries.c.id.in_(bindparam("ids", expanding=True))
+    )
 )
-_STANDING_BY = (
+_STANDING_BY = prepared(
     select(t.deliveries.c.id, t.deliveries.c.alert, t.deliveries.c.fallback_of)
     .where(t.deliveries.c.state == _S.STANDBY)
     .order_by(t.deliveries.c.id)
 )
-_STANDING_BY_IN = _STANDING_BY.where(t.deliveries.c.alert.in_(bindparam("alerts", expanding=True)))
+_STANDING_BY_IN = prepared(_STANDING_BY.where(t.deliveries.c.alert.in_(bindparam("alerts", expanding=True))))
 
 
 def set_state(

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_of, with_alerts
 from dispatcher.journal.standing import stops
 from dispatcher.journal.store import ENDS
@@ -42,45 +43,49 @@ LOOK_BACK = timedelta(hours=6)
 
 _d, _a, _i, _j, _r, _e = t.deliveries.c, t.alerts.c, t.incidents.c, t.joins.c, t.releases.c, t.events.c
 _OF = bindparam("incident", type_=String())
-_INCIDENT = select(t.incidents).where(_i.id == _OF)
-_ALERTS = select(_a.id).where(_a.incident == _OF)
-_LAST_WORD = (
+_INCIDENT = prepared(select(t.incidents).where(_i.id == _OF))
+_ALERTS = prepared(select(_a.id).where(_a.incident == _OF))
+_LAST_WORD = prepared(
     select(_a.purpose)
     .where(_a.incident == _OF, _a.state == "released", _a.purpose.not_in([PARTIAL, Purpose.RETRACTION]))
     .order_by(_a.revision.desc())
     .limit(1)
 )
-_WITHDRAWN = select(_e.id).where(_e.incident == _OF, _e.msg_type == MsgType.CANCEL, _e.state == "journaled").limit(1)
+_WITHDRAWN = prepared(
+    select(_e.id).where(_e.incident == _OF, _e.msg_type == MsgType.CANCEL, _e.state == "journaled").limit(1)
+)
 _GIVEN = _r.decision.in_(["release", "break_glass"])
-_READ = (
+_READ = prepared(
     select(_r.alert)
     .join(t.alerts, _a.id == _r.alert)
     .where(_a.incident == _OF, _a.purpose == Purpose.ALERT, _GIVEN)
     .limit(1)
 )
-_JOINED = select(_j.incident, _j.at).where(_j.into == _OF)
-_SAID = (
+_JOINED = prepared(select(_j.incident, _j.at).where(_j.into == _OF))
+_SAID = prepared(
     select(_d.incident, _d.channel, _d.state, _d.doubtful, _d.fallback_of, _a.purpose, _a.released_at)
     .join(t.alerts, _a.id == _d.alert)
     .where(_d.incident.in_(bindparam("incidents", expanding=True)), _d.verb == Verb.POST)
     .order_by(_a.released_at, _d.revision)
 )
-_UNWRITTEN = (
+_UNWRITTEN = prepared(
     select(_a.body)
     .where(_a.incident.in_(bindparam("incidents", expanding=True)), _a.rows_written.is_(False))
     .order_by(_a.released_at, _a.revision)
 )
-_NEIGHBOURS = (
+_NEIGHBOURS = prepared(
     select(_i.id, _i.playbook, _i.place, _i.regions, _i.updated_at)
     .where(_i.open.is_(True), _i.playbook.is_not(None), _i.id != _OF, _i.updated_at > bindparam("since"))
     .order_by(_i.updated_at.desc())
     .limit(_MOST_NEIGHBOURS)
 )
-_THESE = select(t.deliveries).where(_d.id.in_(bindparam("ids", expanding=True))).order_by(_d.rank, _d.id)
-_LATE_STANDBYS = select(t.deliveries).where(_d.state == _S.STANDBY, _d.deadline_at <= bindparam("now"))
-_SEEN = select(_e.number).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
-_PEOPLE = select(_r.person).where(_r.alert == bindparam("of"), _GIVEN)
-_FACTS = select(t.facts).where(t.facts.c.seq > bindparam("after")).order_by(t.facts.c.seq).limit(bindparam("most"))
+_THESE = prepared(select(t.deliveries).where(_d.id.in_(bindparam("ids", expanding=True))).order_by(_d.rank, _d.id))
+_LATE_STANDBYS = prepared(select(t.deliveries).where(_d.state == _S.STANDBY, _d.deadline_at <= bindparam("now")))
+_SEEN = prepared(select(_e.number).where(_e.source == bindparam("of"), _e.id == bindparam("event")))
+_PEOPLE = prepared(select(_r.person).where(_r.alert == bindparam("of"), _GIVEN))
+_FACTS = prepared(
+    select(t.facts).where(t.facts.c.seq > bindparam("after")).order_by(t.facts.c.seq).limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True)

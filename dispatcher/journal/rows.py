@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.tables import alerts, deliveries
 from dispatcher.model.alert import Alert
 from dispatcher.model.delivery import Delivery, DeliveryState, Reason, Verb
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
 _VALUES = itemgetter(*(deliveries.c.keys().index(name) for name in _FIELDS))
-_BODIES = select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(bindparam("ids", expanding=True)))
+_BODIES = prepared(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(bindparam("ids", expanding=True))))
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:

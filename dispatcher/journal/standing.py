@@ -14,25 +14,26 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, upsert
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_of
 from dispatcher.model.command import Scope
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState, IncidentId
 from dispatcher.model.errors import Conflict
 
-_STOPS = select(t.stops).order_by(t.stops.c.at)
+_STOPS = prepared(select(t.stops).order_by(t.stops.c.at))
 _CALLED_UNTIL = "called_until"
 GIVEN_FOR = timedelta(minutes=10)  # how long one person's consent waits for the second
 
 _a, _d, _r = t.alerts.c, t.deliveries.c, t.releases.c
-_HELD = select(_a.id, _a.created_at).where(_a.state == "held")
-_BY_HAND = select(t.deliveries).where(_d.state == DeliveryState.BY_HAND)
+_HELD = prepared(select(_a.id, _a.created_at).where(_a.state == "held"))
+_BY_HAND = prepared(select(t.deliveries).where(_d.state == DeliveryState.BY_HAND))
 _LAPSES = (
     _r.decision == "release",
     _r.at <= bindparam("before"),
     _r.alert.in_(select(_a.id).where(_a.state == "held")),
 )
-_LAPSED = select(_r.alert, _r.person).where(*_LAPSES)
-_LAPSING = _LAPSED.limit(1)
+_LAPSED = prepared(select(_r.alert, _r.person).where(*_LAPSES))
+_LAPSING = prepared(_LAPSED.limit(1))
 
 
 @dataclass(frozen=True, slots=True)

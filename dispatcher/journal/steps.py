@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, insert, or_, select,
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
 from dispatcher.journal.moves import Called, set_state, settle_standbys, states_of
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.store import attempt_row
 from dispatcher.model.delivery import (
     CARRIED,
@@ -31,14 +32,14 @@ _PLANNED = frozenset({
 _MOVING = tuple(column.name for column in t.deliveries.c if column.name not in _PLANNED | {"updated_at"})
 
 _KEY = t.deliveries.c.id == bindparam("key")
-_START = update(t.deliveries).where(_KEY).values(
+_START = prepared(update(t.deliveries).where(_KEY).values(
     state=DeliveryState.SENDING, attempts=t.deliveries.c.attempts + 1, updated_at=bindparam("at")
-)  # fmt: skip
-_ATTEMPT = insert(t.attempts)
-_STEP = update(t.deliveries).where(_KEY).values(
+))  # fmt: skip
+_ATTEMPT = prepared(insert(t.attempts))
+_STEP = prepared(update(t.deliveries).where(_KEY).values(
     {name: bindparam(f"to_{name}") for name in _MOVING} | {"updated_at": bindparam("at")}
-)  # fmt: skip
-_END = (
+))  # fmt: skip
+_END = prepared(
     update(t.attempts)
     .where(t.attempts.c.delivery == bindparam("key"), t.attempts.c.number == bindparam("nth"))
     .values({name: bindparam(f"to_{name}") for name in ("ended_at", "result", "reason", "detail")})
@@ -53,7 +54,7 @@ def _overtaken() -> Select[Any]:
     return select(d.id).where(*where).distinct().order_by(d.id)
 
 
-_OVERTAKEN = _overtaken()
+_OVERTAKEN = prepared(_overtaken())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, add_missing, upsert
 from dispatcher.journal.moves import set_state
+from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_row
 from dispatcher.journal.superseding import PARTIAL, supersede
 from dispatcher.model.alert import Alert, Planned, Purpose
@@ -27,19 +28,21 @@ from dispatcher.model.incident import IncidentEvent
 ENDS = (Purpose.ALL_CLEAR, Purpose.FALSE_ALARM, PARTIAL)
 
 _e, _i = t.events.c, t.incidents.c
-_KNOWN = select(_e.digest, _e.number, _e.state).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
-_EVENT, _INCIDENT, _ALERT = insert(t.events), insert(t.incidents), insert(t.alerts)
-_REVISION = select(_i.revision).where(_i.id == bindparam("incident"))
-_OTHERS = select(_i.id).where(
+_KNOWN = prepared(
+    select(_e.digest, _e.number, _e.state).where(_e.source == bindparam("of"), _e.id == bindparam("event"))
+)
+_EVENT, _INCIDENT, _ALERT = prepared(insert(t.events)), prepared(insert(t.incidents)), prepared(insert(t.alerts))
+_REVISION = prepared(select(_i.revision).where(_i.id == bindparam("incident")))
+_OTHERS = prepared(select(_i.id).where(
     _i.playbook == bindparam("book"), _i.updated_at > bindparam("since"), _i.open.is_(True),
     _i.id.not_in(bindparam("known", expanding=True)),
-)  # fmt: skip
-_CHANGED = (
+))  # fmt: skip
+_CHANGED = prepared(
     update(t.incidents)
     .where(_i.id == bindparam("incident"))
     .values({c.name: bindparam(f"to_{c.name}") for c in t.incidents.c if c.name not in ("id", "opened_at")})
 )
-_ROWS_WRITTEN = update(t.alerts).where(t.alerts.c.id == bindparam("alert")).values(rows_written=True)
+_ROWS_WRITTEN = prepared(update(t.alerts).where(t.alerts.c.id == bindparam("alert")).values(rows_written=True))
 
 
 class Stale(DispatcherError):

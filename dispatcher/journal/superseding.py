@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_facts
 from dispatcher.journal.moves import set_state
+from dispatcher.journal.prepared import prepared
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.delivery import UNTRIED, DeliveryState, IncidentId, Verb
 
@@ -22,24 +23,28 @@ PARTIAL = "partial_end"  # how the end of some channels stands in the table of a
 _UNSEEN = [*UNTRIED, DeliveryState.BY_HAND, DeliveryState.IN_DOUBT]
 _d, _a = t.deliveries.c, t.alerts.c
 _TEXTS = select(_d.id).where(_d.incident == bindparam("of"), _d.alert != bindparam("by"), _d.verb == Verb.POST)
-_BEFORE_AN_END = _TEXTS.where(
-    or_(_d.state == DeliveryState.HELD, and_(_d.revision < bindparam("before"), _d.state.in_(_UNSEEN)))
+_BEFORE_AN_END = prepared(
+    _TEXTS.where(or_(_d.state == DeliveryState.HELD, and_(_d.revision < bindparam("before"), _d.state.in_(_UNSEEN))))
 )
 # The end for channels that this very word leaves behind waits for people of its own.
 _ITS_OWN = select(_a.id).where(
     _a.incident == bindparam("of"), _a.purpose == PARTIAL, _a.created_at == bindparam("made_at")
 )
-_BEFORE_A_TEXT = _TEXTS.where(
+_BEFORE_A_TEXT = prepared(_TEXTS.where(
     _d.revision < bindparam("before"), _d.state.in_(bindparam("states", expanding=True)), _d.alert.not_in(_ITS_OWN),
     _d.channel.in_(bindparam("channels", expanding=True)),
-)  # fmt: skip
-_STANDBYS = select(_d.id).where(_d.incident == bindparam("of"), _d.state == DeliveryState.STANDBY)
-_HELD = select(_a.id, _a.body).where(_a.incident == bindparam("of"), _a.id != bindparam("by"), _a.state == "held")
-_HELD_FOR_NOTHING = _HELD.where(
-    _a.revision < bindparam("before"),
-    _a.id.not_in(select(_d.alert).where(_d.incident == bindparam("of"), _d.state == DeliveryState.HELD)),
+))  # fmt: skip
+_STANDBYS = prepared(select(_d.id).where(_d.incident == bindparam("of"), _d.state == DeliveryState.STANDBY))
+_HELD = prepared(
+    select(_a.id, _a.body).where(_a.incident == bindparam("of"), _a.id != bindparam("by"), _a.state == "held")
 )
-_ROWS = select(func.count()).where(_d.alert == bindparam("alert"))
+_HELD_FOR_NOTHING = prepared(
+    _HELD.where(
+        _a.revision < bindparam("before"),
+        _a.id.not_in(select(_d.alert).where(_d.incident == bindparam("of"), _d.state == DeliveryState.HELD)),
+    )
+)
+_ROWS = prepared(select(func.count()).where(_d.alert == bindparam("alert")))
 
 
 def supersede(connection: Connection, alert: Alert, at: datetime) -> None:
