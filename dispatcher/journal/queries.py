@@ -6,12 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
+from dispatcher.journal.neighbours import neighbours
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_of, with_alerts
 from dispatcher.journal.standing import stops
@@ -34,12 +35,10 @@ from dispatcher.model.delivery import (
     Lane,
     Verb,
 )
-from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory, Neighbour
+from dispatcher.model.incident import IncidentEvent, IncidentHistory, LaneHistory
 from dispatcher.model.playbook import PlaybookId
 
 _S = DeliveryState
-_MOST_NEIGHBOURS = 50
-LOOK_BACK = timedelta(hours=6)
 
 _d, _a, _i, _j, _r, _e = t.deliveries.c, t.alerts.c, t.incidents.c, t.joins.c, t.releases.c, t.events.c
 _OF = bindparam("incident", type_=String())
@@ -72,12 +71,6 @@ _UNWRITTEN = prepared(
     select(_a.body)
     .where(_a.incident.in_(bindparam("incidents", expanding=True)), _a.rows_written.is_(False))
     .order_by(_a.released_at, _a.revision)
-)
-_NEIGHBOURS = prepared(
-    select(_i.id, _i.playbook, _i.place, _i.regions, _i.updated_at)
-    .where(_i.open.is_(True), _i.playbook.is_not(None), _i.id != _OF, _i.updated_at > bindparam("since"))
-    .order_by(_i.updated_at.desc())
-    .limit(_MOST_NEIGHBOURS)
 )
 _THESE = prepared(select(t.deliveries).where(_d.id.in_(bindparam("ids", expanding=True))).order_by(_d.rank, _d.id))
 _LATE_STANDBYS = prepared(select(t.deliveries).where(_d.state == _S.STANDBY, _d.deadline_at <= bindparam("now")))
@@ -193,15 +186,6 @@ def _unwritten(connection: Connection, incidents: Sequence[IncidentId]) -> list[
     bodies = connection.execute(_UNWRITTEN, {"incidents": incidents}).scalars()
     found = (Alert.from_json(body) for body in bodies)
     return [alert for alert in found if alert.purpose is not Purpose.RETRACTION]
-
-
-def neighbours(connection: Connection, incident: IncidentId, now: datetime) -> tuple[Neighbour, ...]:
-    """Other open incidents that something was heard of lately, newest first."""
-    rows = connection.execute(_NEIGHBOURS, {"incident": incident, "since": now - LOOK_BACK})
-    return tuple(
-        Neighbour(IncidentId(r.id), PlaybookId(r.playbook), r.place, tuple(json.loads(r.regions)), r.updated_at)
-        for r in rows
-    )
 
 
 def seen(connection: Connection, source: str, event: str) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, add_missing, upsert
 from dispatcher.journal.moves import set_state
+from dispatcher.journal.neighbours import has_unknown
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_row
 from dispatcher.journal.superseding import PARTIAL, supersede
@@ -33,10 +34,6 @@ _KNOWN = prepared(
 )
 _EVENT, _INCIDENT, _ALERT = prepared(insert(t.events)), prepared(insert(t.incidents)), prepared(insert(t.alerts))
 _REVISION = prepared(select(_i.revision).where(_i.id == bindparam("incident")))
-_OTHERS = prepared(select(_i.id).where(
-    _i.playbook == bindparam("book"), _i.updated_at > bindparam("since"), _i.open.is_(True),
-    _i.id.not_in(bindparam("known", expanding=True)),
-))  # fmt: skip
 _CHANGED = prepared(
     update(t.incidents)
     .where(_i.id == bindparam("incident"))
@@ -113,7 +110,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         return _conflict(connection, entry)
     if known is not None:
         return Recorded("refused" if known.state == "refused" else "duplicate", known.number)
-    if _revision(connection, event.incident) != entry.revision or not _still_alone(connection, event, entry.alone):
+    if _revision(connection, event.incident) != entry.revision or not _still_alone(connection, entry):
         raise Stale(event.incident)
     number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
                       incident=event.incident, kind=event.kind, notes=entry.notes)  # fmt: skip
@@ -132,11 +129,11 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     return Recorded(entry.state, number)
 
 
-def _still_alone(connection: Connection, event: IncidentEvent, alone: Alone | None) -> bool:
-    if alone is None:
-        return True
-    known = {"book": alone.playbook, "since": alone.since, "known": [event.incident, *alone.known]}
-    return connection.execute(_OTHERS, known).first() is None
+def _still_alone(connection: Connection, entry: Entry) -> bool:
+    incident, alone = entry.event.incident, entry.alone
+    return alone is None or not has_unknown(
+        connection, incident, entry.received_at, playbook=alone.playbook, since=alone.since, known=alone.known
+    )
 
 
 def _conflict(connection: Connection, entry: Entry) -> Recorded:

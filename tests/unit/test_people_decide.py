@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from unit.house import CHANNELS, LEER, Road, channel, deployment, playbook, road, speak
 
 from dispatcher.journal import queries
+from dispatcher.journal.neighbours import MOST
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import AfterCorrection, Power
 from dispatcher.model.command import BreakGlass, Confirm, Join, Release, Renew, Resume, Retract, Scope, Stop
@@ -101,6 +103,18 @@ async def test_a_second_report_is_held_until_somebody_says_whether_it_is_one(tmp
         await found.pipeline.command(Release(person="anna", alert=record.alert.id, digest=record.digest))
         await found.quiet()
         assert found.said("website") == [(Purpose.ALERT, "i1"), (Purpose.ALERT, "i2")]
+
+
+async def test_a_storm_elsewhere_holds_nothing_up(tmp_path: Path) -> None:
+    """However many incidents of a kind are open in other regions, the next one in ours goes out at once."""
+    channels = (channel("facebook-leer", "leer"), channel("facebook-emden", "emden"))
+    async with road(tmp_path, deployment(playbook(same_within="15m"), channels=channels)) as found:
+        for number in range(MOST + 1):
+            await found.receive(id=f"e{number}", incident=f"e{number}", area={"regions": ["emden"]})
+        async with asyncio.timeout(30):
+            await found.receive()
+        await found.quiet()
+        assert found.said("facebook-leer") == [(Purpose.ALERT, "i1")]
 
 
 async def test_a_later_incident_is_its_own(tmp_path: Path) -> None:

@@ -18,7 +18,18 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from dispatcher.journal import keeping, moves, queries, standing, steps, store, subscribers, superseding, tables
+from dispatcher.journal import (
+    keeping,
+    moves,
+    neighbours,
+    queries,
+    standing,
+    steps,
+    store,
+    subscribers,
+    superseding,
+    tables,
+)
 from dispatcher.journal import log as facts
 from dispatcher.journal.base import sqlite_engine
 from dispatcher.journal.schema import prepare
@@ -113,7 +124,10 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "lanes": [partial(queries.lanes, incident=INCIDENT)],
     "seen": [partial(queries.seen, source="s", event="1")],
     "before": [partial(queries.before, event=FOUND, now=NOW)],
-    "neighbours": [partial(queries.neighbours, incident=INCIDENT, now=NOW)],
+    "neighbours": [partial(neighbours.neighbours, incident=INCIDENT, now=NOW)],
+    "has_unknown": [
+        partial(neighbours.has_unknown, incident=INCIDENT, now=NOW, playbook="amok", since=NOW, known=["i2"])
+    ],
     "posts_of": [partial(queries.posts_of, incident=INCIDENT, alert=ALERT)],
     "partial_ends": [queries.partial_ends],
     "set_state": [partial(moves.set_state, ids=[DELIVERY], state=DeliveryState.QUEUED, at=NOW, reason=None, detail="")],
@@ -179,7 +193,7 @@ def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
     assert units(store) | units(subscribers) | units(superseding) | units(steps) | units(moves) | units(
         standing
-    ) | units(keeping) | units(queries) | units(facts) == set(UNITS)
+    ) | units(keeping) | units(queries) | units(neighbours) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:
