@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from dispatcher.journal import tables as t
 from dispatcher.journal.prepared import prepared
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # made once: `json.dumps` makes one for each text
 _FACT = prepared(insert(t.facts))
 _NUMBERED_FACT = prepared(_FACT.returning(t.facts.c.seq))
 
@@ -43,12 +44,12 @@ def _insert_missing(database: str, table: Table) -> Any:
 
 def add_fact(connection: Connection, at: datetime, kind: str, ref: str, /, **body: Any) -> int:
     """Append one fact; its number orders everything that ever happened."""
-    values = {"at": at, "kind": kind, "ref": ref, "body": json.dumps(body, ensure_ascii=False)}
+    values = {"at": at, "kind": kind, "ref": ref, "body": _to_json(body)}
     return int(connection.execute(_NUMBERED_FACT, values).scalar_one())
 
 
 def add_facts(connection: Connection, at: datetime, rows: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Append many facts of (kind, ref, body) at once, in order."""
-    values = [{"at": at, "kind": k, "ref": r, "body": json.dumps(b, ensure_ascii=False)} for k, r, b in rows]
+    values = [{"at": at, "kind": k, "ref": r, "body": _to_json(b)} for k, r, b in rows]
     if values:
         connection.execute(_FACT, values)

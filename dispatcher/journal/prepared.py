@@ -7,11 +7,11 @@ every other database, goes that way.
 from __future__ import annotations
 
 import sqlite3
+from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, Executable, IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy import Connection, Dialect, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
 S = TypeVar("S", bound=Executable)
@@ -39,7 +39,7 @@ class SqliteConnection(Connection):
     """Tells SQLite's driver what is prepared, and SQLAlchemy everything else."""
 
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
-        """As SQLAlchemy does it, but what is prepared has no ``rowcount``."""
+        """As SQLAlchemy does it, but what is prepared answers with `Rows`."""
         known = _PREPARED.get(statement)
         if known is None:
             return super().execute(statement, parameters, execution_options=execution_options)
@@ -51,7 +51,7 @@ class SqliteConnection(Connection):
         if found is None:
             found = known[names] = _Prepared(statement, names, self.dialect)
         words = found.words(first)
-        return found.result(self.tell(words.sql, words.lines(parameters) if many else words.line(first), many=many))
+        return found.rows(self.tell(words.sql, words.lines(parameters) if many else words.line(first), many=many))
 
     def tell(self, sql: str, values: Sequence[Any] = (), *, many: bool = False) -> list[Any]:
         """Whatever SQLite answers to ``sql``, with ``values`` for each of its marks or ``many`` of them; SQLAlchemy's errors."""
@@ -68,6 +68,31 @@ class SqliteConnection(Connection):
             cursor.close()
 
 
+class Rows(list[Any]):
+    """Rows whose columns have names, asked as SQLAlchemy's result is."""
+
+    def first(self) -> Any:
+        """The first, or None."""
+        return self[0] if self else None
+
+    def all(self) -> Rows:
+        """All of them."""
+        return self
+
+    def scalars(self) -> Rows:
+        """The first column of all."""
+        return Rows(row[0] for row in self)
+
+    def scalar(self) -> Any:
+        """The first column of the first, or None."""
+        return self[0][0] if self else None
+
+    def scalar_one(self) -> Any:
+        """The only column of the only one."""
+        ((found,),) = self
+        return found
+
+
 class _Prepared:
     """A statement that takes values of certain names."""
 
@@ -75,8 +100,9 @@ class _Prepared:
         self._dialect, self._compiled = dialect, statement.compile(dialect=dialect, column_keys=list(names))
         self._lists = [name for name in names if self._compiled.binds[name].expanding]
         self._words: dict[tuple[int, ...], _Words] = {}  # by how many members the lists have
-        columns = list(statement.exported_columns)
-        self._metadata = SimpleResultMetaData([column.name for column in columns])
+        columns = list(getattr(statement, "exported_columns", ()))
+        row = namedtuple("Row", [column.name for column in columns])  # type: ignore[misc]  # noqa: PYI024 - known only here
+        self._make = row._make
         changes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self._changes = changes if any(changes) else None
 
@@ -89,14 +115,14 @@ class _Prepared:
             found = self._words[lengths] = _Words(self._compiled, example, self._lists, self._dialect)
         return found
 
-    def result(self, rows: Iterable[Sequence[Any]]) -> IteratorResult[Any]:
-        """Rows of the driver as SQLAlchemy gives them."""
-        if self._changes is not None:
-            rows = [
-                tuple([x if change is None else change(x) for x, change in zip(row, self._changes, strict=True)])
-                for row in rows
-            ]
-        return IteratorResult(self._metadata, iter(rows))
+    def rows(self, found: Iterable[Sequence[Any]]) -> Rows:
+        """Rows of the driver in this house's types."""
+        make, changes = self._make, self._changes
+        if changes is None:
+            return Rows(map(make, found))
+        return Rows(
+            make([x if change is None else change(x) for x, change in zip(row, changes, strict=True)]) for row in found
+        )
 
 
 class _Words:
@@ -107,9 +133,9 @@ class _Words:
         self.sql: str = worded.statement
         members = worded.parameter_expansion
         origins = {member: name for name, of_it in members.items() for member in of_it}
-        types = {name: compiled.binds[origins.get(name, name)].type for name in worded.positiontup}
+        types = {name: compiled.binds[origins.get(name, name)].type for name in worded.positiontup or ()}
         self._marks: list[tuple[str, _Change]] = [
-            (name, types[name].dialect_impl(dialect).bind_processor(dialect)) for name in worded.positiontup
+            (name, types[name].dialect_impl(dialect).bind_processor(dialect)) for name in worded.positiontup or ()
         ]
         self._members = [(name, members[name]) for name in lists if members[name]]
         given = {*example, *(member for _, of_it in self._members for member in of_it)}
@@ -125,7 +151,10 @@ class _Words:
 
     def lines(self, rows: Iterable[_Values]) -> list[list[Any]]:
         """The same for many, none of which has lists."""
-        return [self.line(values) for values in rows]
+        if self._fixed:
+            return [self.line(values) for values in rows]
+        marks = self._marks
+        return [[row[name] if change is None else change(row[name]) for name, change in marks] for row in rows]
 
 
 def _length(members: Collection[Any]) -> int:

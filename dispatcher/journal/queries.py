@@ -104,9 +104,12 @@ class AlertRecord:
 
 
 def history(connection: Connection, incident: IncidentId, now: datetime | None = None) -> IncidentHistory:
-    """What is known of ``incident``, revision 0 where it was never heard of; ``now`` asks for its neighbours as well."""
+    """What is known of ``incident``, revision 0 where it was never heard of.
+
+    ``now`` asks for its neighbours as well, where nothing was said of it yet: it may be a second report of one of them.
+    """
     row = connection.execute(_INCIDENT, {"incident": incident}).first()
-    beside = neighbours(connection, incident, now) if now else ()
+    beside = neighbours(connection, incident, now) if now and (row is None or row.playbook is None) else ()
     stopped = tuple(str(stop) for stop in stops(connection))
     if row is None:
         withdrawn = _withdrawn(connection, incident)
@@ -338,12 +341,12 @@ def incidents(connection: Connection, *, limit: int = 100) -> list[dict[str, Any
 
 def incident(connection: Connection, wanted: IncidentId) -> dict[str, Any] | None:
     """One incident, or None."""
-    row = connection.execute(select(t.incidents).where(t.incidents.c.id == wanted)).first()
+    row = connection.execute(_INCIDENT, {"incident": wanted}).first()
     return None if row is None else _incident(row)
 
 
 def _incident(row: Row[Any]) -> dict[str, Any]:
-    found = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    found = dict(zip(t.incidents.c.keys(), row, strict=True))
     return found | {key: json.loads(found[key]) for key in ("covered", "regions", "facts")}
 
 
@@ -364,7 +367,7 @@ def letters(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]
 def facts_after(connection: Connection, seq: int, *, limit: int = 500) -> list[Fact]:
     """The log from the fact after ``seq`` on."""
     rows = connection.execute(_FACTS, {"after": seq, "most": limit})
-    return [Fact(row.seq, row.at, row.kind, row.ref, json.loads(row.body)) for row in rows]
+    return [Fact(number, at, kind, ref, json.loads(body)) for number, at, kind, ref, body in rows]
 
 
 def last_seq(connection: Connection) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -15,13 +15,14 @@ from dispatcher.model.alert import Alert
 from dispatcher.model.delivery import Delivery, DeliveryState, Reason, Verb
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
+_SAID = attrgetter("id", *_FIELDS)
 _VALUES = itemgetter(*(deliveries.c.keys().index(name) for name in _FIELDS))
 _BODIES = prepared(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(bindparam("ids", expanding=True))))
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:
     """Column values of a delivery, its id included."""
-    return {"id": delivery.id, **{name: getattr(delivery, name) for name in _FIELDS}}
+    return dict(zip(("id", *_FIELDS), _SAID(delivery), strict=True))
 
 
 def delivery_of(row: Row[Any]) -> Delivery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, insert, or_, select, update
@@ -30,6 +31,8 @@ _PLANNED = frozenset({
     "id", "alert", "channel", "incident", "text", "rank", "revision", "verb", "target", "follows", "fallback_of",
 })  # fmt: skip
 _MOVING = tuple(column.name for column in t.deliveries.c if column.name not in _PLANNED | {"updated_at"})
+_TO = tuple(f"to_{name}" for name in _MOVING)
+_MOVED = attrgetter(*_MOVING)
 
 _KEY = t.deliveries.c.id == bindparam("key")
 _START = prepared(update(t.deliveries).where(_KEY).values(
@@ -37,7 +40,7 @@ _START = prepared(update(t.deliveries).where(_KEY).values(
 ))  # fmt: skip
 _ATTEMPT = prepared(insert(t.attempts))
 _STEP = prepared(update(t.deliveries).where(_KEY).values(
-    {name: bindparam(f"to_{name}") for name in _MOVING} | {"updated_at": bindparam("at")}
+    {name: bindparam(to) for name, to in zip(_MOVING, _TO, strict=True)} | {"updated_at": bindparam("at")}
 ))  # fmt: skip
 _END = prepared(
     update(t.attempts)
@@ -129,7 +132,7 @@ def record_steps(connection: Connection, steps: Sequence[Step], at: datetime) ->
 
 def _moved(delivery: Delivery, at: datetime) -> dict[str, Any]:
     """All that a step may change; what was planned stays as it is."""
-    return {"key": delivery.id, "at": at, **{f"to_{name}": getattr(delivery, name) for name in _MOVING}}
+    return {"key": delivery.id, "at": at, **dict(zip(_TO, _MOVED(delivery), strict=True))}
 
 
 def _retract(connection: Connection, originals: Sequence[str], at: datetime) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
+from dispatcher.journal.prepared import prepared
 from dispatcher.model.errors import JournalBroken, JournalBusy, JournalDamaged, JournalFull
 from dispatcher.telemetry import COMMIT, logger
 
@@ -26,7 +27,8 @@ GROUP_SECONDS = 0.005
 _OWN_FAULTS = (IntegrityError, DataError, ProgrammingError, InterfaceError)
 
 # In words, for SQLAlchemy's own bookkeeping of nested transactions takes three times as long.
-_SAVEPOINT, _RELEASE, _UNDO = text("SAVEPOINT unit"), text("RELEASE SAVEPOINT unit"), text("ROLLBACK TO SAVEPOINT unit")
+_SAVEPOINT = prepared(text("SAVEPOINT unit"))
+_RELEASE, _UNDO = prepared(text("RELEASE SAVEPOINT unit")), prepared(text("ROLLBACK TO SAVEPOINT unit"))
 
 log = logger("journal")
 
