@@ -51,7 +51,7 @@ test-long: setup services  ## the tests that take minutes
 lock: setup  ## pin the newest dependencies that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet "uv>=0.9"
 	@$(COMPILE) --upgrade --output-file requirements.lock > /dev/null
-	@$(COMPILE) --upgrade --extra dev --extra embedded --output-file requirements-dev.lock > /dev/null
+	@$(COMPILE) --upgrade --extra dev --extra embedded --extra cards --output-file requirements-dev.lock > /dev/null
 	@sed -i '1i # Written by `make lock`.' requirements.lock requirements-dev.lock
 
 image-steps:  ## run the steps of the Dockerfile in a scratch directory, without a container engine

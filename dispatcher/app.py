@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dispatcher.cards.studio import Studio
 from dispatcher.channels.http import Client, http_client
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
@@ -183,6 +184,7 @@ async def build(
         await journal.write(partial(store.claim_realm, realm=deployment.realm))
         http = await stack.enter_async_context(http_client(loaded.http_client))
         http.subscribers = subscribers = JournalSubscribers(journal, clock)
+        studio = open_studio(stack, loaded, http, journal)
         connector = Connector(stack, http)
         fence, steps = Fence(), StepBatch(journal, clock)
         setup = await set_up(loaded, path, journal, connector)
@@ -228,7 +230,7 @@ async def build(
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
-        await serve_public(stack, service, subscribers)
+        await serve_public(stack, service, subscribers, studio)
         listen(stack, service, feed, watch)
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
@@ -290,14 +292,27 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
     return url
 
 
-async def serve_public(stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers) -> None:
+def open_studio(stack: AsyncExitStack, loaded: Loaded, http: Client, journal: SqliteJournal) -> Studio | None:
+    """Make cards for channels, where they are configured."""
+    if loaded.cards is None:
+        return None
+    http.cards = studio = Studio(loaded.cards, http, journal)
+    stack.callback(studio.close)
+    return studio
+
+
+async def serve_public(
+    stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers, studio: Studio | None
+) -> None:
     """Serve what strangers may reach, where that is wanted."""
     if (public := service.loaded.public) is not None:
         from dispatcher.public.app import Desk, make_public  # noqa: PLC0415 - slow to import, and few have it
 
         setup = service.pipeline.setup
-        desk = Desk(setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers)
+        desk = Desk(setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers, cards=studio)
         service.public = await serve_at(stack, make_public(desk), public.host, public.port)
+        if studio is not None:
+            studio.base = public.public_url or service.public
 
 
 async def serve_at(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from dispatcher.channels._api import Api, Listed, accepted, find_in, segment, undocumented
+from dispatcher.channels._cards import Card, Cards, NoCard, NoCards, Shape, card_or_none
 from dispatcher.channels._graph import SUBCODES, graph_done, graph_refusal
 from dispatcher.channels._life import Life
 from dispatcher.channels.base import Channel, Unsupported
@@ -20,13 +21,18 @@ from dispatcher.channels.http import Answer
 from dispatcher.model.alert import Post
 from dispatcher.model.delivery import Outcome, Reason, Result
 
+_T = TypeVar("_T")
 _MOST_KEPT = 100
 _SUBCODE = re.compile(r"2207\d{3}")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a provider names things. ``fields(post)`` are a container's; ``posts`` is where they are made and listed."""
+    """How a provider names things. ``posts`` is where they are made and listed.
+
+    ``carded(post, card)`` are the fields of a container that shows a card, ``bare(post)`` those of one without; ``bare`` is
+    None where there is none without.
+    """
 
     posts: str
     publish: str
@@ -34,30 +40,34 @@ class Dialect:
     state: str
     why: str
     text: str
-    fields: Callable[[Post], dict[str, str]]
+    carded: Callable[[Post, Card], dict[str, str]]
+    bare: Callable[[Post], dict[str, str]] | None
     can_delete: bool = True
 
 
 class ContainerChannel(Channel):
     """An account that is posted to through containers."""
 
-    def __init__(self, api: Api, dialect: Dialect, life: Life | None = None) -> None:
-        """``api`` carries the credential, ``life`` tells its end where that can be asked."""
-        self._api, self._dialect, self._life = api, dialect, life
+    def __init__(self, api: Api, dialect: Dialect, life: Life | None = None, cards: Cards | None = None) -> None:
+        """``api`` carries the credential, ``life`` tells its end where that can be asked; None wants no cards."""
+        self._api, self._dialect, self._life, self._cards = api, dialect, life, cards
         self._made: dict[str, str] = {}  # containers by their posts' keys, until it is known what became of them
+        self._shown: dict[str, bool] = {}  # keys of posts that had a card, and whether the next try has it as well
 
     async def send(self, post: Post) -> Outcome:
         """Make a container, or take the one made before; publish it once it is ready."""
         container = self._made.get(post.key)
         if container is None:
-            made = await self._api.repeat("POST", self._dialect.posts, _made, self._dialect.fields(post))
+            made = await self._make(post)
             if made.result is not Result.READY:
-                return made
-            container = self._keep(post.key, made.provider_id)
+                return self._without_card(post, made)
+            container = _kept(self._made, post.key, made.provider_id)
         state = await self._state(container)
         if state.result is Result.READY:
             return self._settled(post, await self._api.create(self._dialect.publish, {"creation_id": container}, _out))
-        return await self._known(post) if state.result is Result.VISIBLE else self._settled(post, state)
+        if state.result is Result.VISIBLE:
+            return await self._known(post)
+        return self._without_card(post, self._settled(post, state))
 
     async def delete(self, post: Post) -> Outcome | Unsupported:
         """``DELETE`` of the post, where the provider allows it."""
@@ -75,6 +85,25 @@ class ContainerChannel(Channel):
         ready = await self._api.repeat("GET", f"{self._dialect.quota}?fields=quota_usage,config", _ready)
         return await self._life.of(ready) if self._life else ready
 
+    async def _make(self, post: Post) -> Outcome:
+        try:
+            fields = await self._fields(post)
+        except NoCard as error:
+            return error.outcome
+        return await self._api.repeat("POST", self._dialect.posts, _made, fields)
+
+    async def _fields(self, post: Post) -> dict[str, str]:
+        """With the card where one is wanted and there; raises `NoCard` where nothing can be posted without."""
+        cards, bare = self._cards, self._dialect.bare
+        if bare is None:
+            return self._dialect.carded(post, await (cards or NoCards()).of(post, Shape.PORTRAIT))
+        wanted = cards is not None and self._shown.get(post.key, True)
+        card = await card_or_none(cards, post, Shape.PORTRAIT) if cards and wanted else None
+        if card is None:
+            return bare(post)
+        _kept(self._shown, post.key, value=True)
+        return self._dialect.carded(post, card)
+
     async def _state(self, container: str) -> Outcome:
         path = f"/{segment(container)}?fields={self._dialect.state},{self._dialect.why}"
         return await self._api.repeat("GET", path, partial(_state, dialect=self._dialect))
@@ -87,17 +116,27 @@ class ContainerChannel(Channel):
             return Outcome(result=Result.TEMPORARY, reason=Reason.SERVER_ERROR, detail=detail)
         return self._settled(post, found) if found.result is Result.VISIBLE else found
 
-    def _keep(self, key: str, container: str) -> str:
-        while len(self._made) >= _MOST_KEPT:
-            del self._made[next(iter(self._made))]
-        self._made[key] = container
-        return container
+    def _without_card(self, post: Post, outcome: Outcome) -> Outcome:
+        """``outcome``; where it is a refusal that may be about the card, the next try goes without."""
+        refused = (outcome.result, outcome.reason) == (Result.PERMANENT, Reason.REJECTED)
+        if not refused or not self._shown.get(post.key):
+            return outcome
+        self._shown[post.key] = False
+        return replace(outcome, result=Result.TEMPORARY, detail=f"{outcome.detail}; the next try goes without the card")
 
     def _settled(self, post: Post, outcome: Outcome) -> Outcome:
         """``outcome``; its container is forgotten unless another try will need it. ABSENT asks for a new one."""
         if outcome.result not in (Result.TEMPORARY, Result.IN_DOUBT):
             self._made.pop(post.key, None)
         return replace(outcome, result=Result.TEMPORARY) if outcome.result is Result.ABSENT else outcome
+
+
+def _kept(memory: dict[str, _T], key: str, value: _T) -> _T:
+    """``value``, kept under ``key``; the oldest make room."""
+    while len(memory) >= _MOST_KEPT and key not in memory:
+        del memory[next(iter(memory))]
+    memory[key] = value
+    return value
 
 
 def _made(answer: Answer) -> Outcome:

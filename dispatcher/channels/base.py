@@ -133,6 +133,11 @@ class ChannelSettings(Strict):
     credential: Credential | None = None
 
     @property
+    def needs_card(self) -> bool:
+        """Whether nothing can be posted without a card."""
+        return False
+
+    @property
     def base(self) -> str:
         """The URL that this channel's requests go to, without a slash at its end; empty where nothing is called."""
         return ""

@@ -52,3 +52,10 @@ def leave() -> None:
     departure = _current.get()
     if departure is not None:
         departure.leave()
+
+
+def allowed() -> None:
+    """Ask, before work is done for the current attempt, whether it may leave at all; raises `Fenced` where not."""
+    departure = _current.get()
+    if departure is not None:
+        departure.check()

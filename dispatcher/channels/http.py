@@ -27,6 +27,7 @@ from aiohttp import hdrs
 from pydantic_core import to_json
 from yarl import URL
 
+from dispatcher.channels._cards import Cards, NoCards
 from dispatcher.channels._lean import Connections, Place
 from dispatcher.channels._names import FRESH_SECONDS, Names, NoSuchName, connected
 from dispatcher.channels._subscribers import Nobody, Subscribers
@@ -111,9 +112,10 @@ class Http(Protocol):
 
 
 class Outbound(Http, Protocol):
-    """The same, a way for kinds that speak another protocol, and who has signed up with this house."""
+    """The same, a way for kinds that speak another protocol, who has signed up with this house, and cards."""
 
     subscribers: Subscribers
+    cards: Cards
 
     async def dial(self, host: str, port: int) -> socket.socket:
         """A TCP connection for what is not HTTP; raises `OSError`, and `socket.gaierror` where the name has no address."""
@@ -187,6 +189,7 @@ class Client(ABC):
         """``names`` are asked by all that connects here."""
         self.names = names
         self.subscribers: Subscribers = Nobody()
+        self.cards: Cards = NoCards()
 
     async def request(self, request: Request) -> Answer:
         """Send once, read at most 1 MiB within the deadline."""

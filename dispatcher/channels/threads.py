@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from dispatcher.channels._api import Api, in_url
+from dispatcher.channels._cards import Card
 from dispatcher.channels._container import ContainerChannel, Dialect
 from dispatcher.channels._life import Life, debugged
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
-from dispatcher.channels.http import Answer, Http, Request
+from dispatcher.channels.http import Answer, Http, Outbound, Request
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit, Unit
 
@@ -26,6 +27,7 @@ class Settings(ChannelSettings):
 
     credential: Credential
     user_id: str = Field(default="me", pattern=r"^(me|\d{1,30})$", description="me: whose token it is")
+    card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     base_url: Url = "https://graph.threads.net"
     version: str = Field(default="v1.0", pattern=r"^v\d{1,3}\.\d$")
 
@@ -46,20 +48,21 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 
 
 @asynccontextmanager
-async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
     base, token = f"{settings.base_url}/{settings.version}", in_url(settings.token())
-    http = _WithToken(http, token)
-    api = Api(http, base, {}, encode=Request.form)
-    life = Life(http, lambda: Request("GET", f"{base}/debug_token?input_token={token}"), debugged)
+    own = _WithToken(http, token)
+    api = Api(own, base, {}, encode=Request.form)
+    life = Life(own, lambda: Request("GET", f"{base}/debug_token?input_token={token}"), debugged)
     user = f"/{settings.user_id}"
     yield ContainerChannel(
         api,
         Dialect(
             posts=f"{user}/threads", publish=f"{user}/threads_publish", quota=f"{user}/threads_publishing_limit",
-            state="status", why="error_message", text="text", fields=_fields,
+            state="status", why="error_message", text="text", carded=_carded, bare=_bare,
         ),
         life,
+        http.cards if settings.card else None,
     )  # fmt: skip
 
 
@@ -76,5 +79,9 @@ class _WithToken:
         return await self.http.request(replace(request, url=f"{request.url}{mark}access_token={self.token}"))
 
 
-def _fields(post: Post) -> dict[str, str]:
+def _bare(post: Post) -> dict[str, str]:
     return {"media_type": "TEXT", "text": post.text.body}
+
+
+def _carded(post: Post, card: Card) -> dict[str, str]:
+    return {"media_type": "IMAGE", "image_url": card.url, "alt_text": card.alt, "text": post.text.body}

@@ -1,4 +1,4 @@
-"""The public listener: the page on which people sign up for push messages, and what that page asks for.
+"""The public listener: the page on which people sign up for push messages, what that page asks for, and cards.
 
 Whatever comes in here is a stranger's: small, counted, checked, and of no weight for anything but their own subscription.
 """
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
+from dispatcher.cards.studio import Studio
 from dispatcher.channels._webpush import LONGEST_ENDPOINT, origin_of, subscription
 from dispatcher.channels.base import ChannelSettings
 from dispatcher.channels.web_push import Settings
@@ -22,6 +23,7 @@ from dispatcher.model.cap import Region
 from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.errors import JournalError
 from dispatcher.public.brake import Brake
+from dispatcher.public.images import PATH, Images
 from dispatcher.setup import Setup
 from dispatcher.subscribers import JournalSubscribers
 from dispatcher.web import PAGE_HEADERS
@@ -72,6 +74,7 @@ class Desk:
     channels: Callable[[], Mapping[ChannelId, tuple[str, ChannelSettings]]]
     subscribers: JournalSubscribers
     brake: Brake = field(default_factory=Brake)
+    cards: Studio | None = None
 
     def find(self, request: web.Request) -> tuple[ChannelProfile, Settings]:
         """The channel that the path names; raises 404 where nobody can sign up for it."""
@@ -94,6 +97,8 @@ def make_public(desk: Desk) -> web.Application:
     app.router.add_get("/push/{channel}/manifest.webmanifest", signs.manifest)
     app.router.add_post("/push/{channel}/", signs.begin)
     app.router.add_delete("/push/{channel}/", signs.end)
+    if desk.cards is not None:
+        app.router.add_get(PATH, Images(desk.cards, desk.brake).send)
     for path in sorted(_HERE.iterdir()):
         if path.suffix in _TYPES:
             app.router.add_get(f"/push/{path.name}", _sender(path.read_bytes(), _TYPES[path.suffix]))

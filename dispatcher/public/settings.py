@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from dispatcher.channels.base import Url
 from dispatcher.model.playbook import Strict
 
 
@@ -12,3 +13,4 @@ class PublicSettings(Strict):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8090, ge=0, le=65535)
+    public_url: Url = Field(default="", description="where strangers reach it; providers fetch cards there")

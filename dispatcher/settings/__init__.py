@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dispatcher.cards.settings import CardSettings
 from dispatcher.channels.base import ChannelSettings, Credential
 from dispatcher.channels.http import HttpClient
 from dispatcher.console.auth import ConsoleSettings
@@ -25,6 +26,7 @@ from dispatcher.model.playbook import Release, Strict
 from dispatcher.plan.library import load_library
 from dispatcher.public.settings import PublicSettings
 from dispatcher.settings.advice import advice
+from dispatcher.settings.cards import card_secret, in_drill, usable_cards
 from dispatcher.settings.channels import Territory, load_channels
 from dispatcher.settings.people import PeopleFile, load_people, unreachable
 from dispatcher.settings.regions import load_regions
@@ -55,6 +57,7 @@ class Loaded:
     digest: str
     heartbeat: HeartbeatSettings | None = None
     public: PublicSettings | None = None
+    cards: CardSettings | None = None
     http_client: HttpClient = HttpClient.LEAN
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
@@ -82,16 +85,19 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     document = sources.yaml(path)
     main = anchored(validated(document, Main), path.parent)
     if drill is not None:
+        cards, public = in_drill(main.cards)
         main = main.model_copy(
             update={
                 "realm": Realm.EXERCISE,
                 "broker": None,
                 "heartbeat": None,
-                "public": None,
+                "public": public,
+                "cards": cards,
                 "console": ConsoleSettings(),
             }
         )
-    territory = Territory(main.realm, main.sender.sender, load_regions(main, sources), wall, drill)
+    cards, no_cards = usable_cards(document, main)
+    territory = Territory(main.realm, main.sender.sender, load_regions(main, sources), wall, drill, cards is not None)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
     profiles = tuple(channels.profiles.values())
     names = tuple(region.name for region in territory.regions)
@@ -112,14 +118,15 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     )  # fmt: skip
     return Loaded(
         deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
-        console=main.console, problems=(*channels.problems, *reporters.problems, *nobody, *unread, *broken),
+        console=main.console, problems=(*no_cards, *channels.problems, *reporters.problems, *nobody, *unread, *broken),
         warnings=(
-            *advice(document, deployment, channels.settings, main.console.tokens_file), *unreachable(document, roster),
+            *advice(document, deployment, channels.settings, main.console.tokens_file, cards), *unreachable(document, roster),
         ),
         secrets=(
             *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
+            *card_secret(document, cards),
         ),
-        digest=sources.digest, heartbeat=main.heartbeat, public=main.public, http_client=main.http_client,
+        digest=sources.digest, heartbeat=main.heartbeat, public=main.public, cards=cards, http_client=main.http_client,
         files=sources.texts, canaries=channels.canaries,
     )  # fmt: skip
 

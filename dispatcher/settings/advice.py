@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dispatcher.cards.settings import CardSettings
 from dispatcher.channels.base import ChannelSettings
 from dispatcher.console.auth import Role, TokensFile
 from dispatcher.documents import Document, read_yaml, validated
@@ -18,7 +19,8 @@ PAGE = 300  # what a headline in two languages, a line and a link need
 
 
 def advice(
-    document: Document, deployment: Deployment, channels: Mapping[ChannelId, tuple[str, ChannelSettings]], tokens: Path | None
+    document: Document, deployment: Deployment, channels: Mapping[ChannelId, tuple[str, ChannelSettings]], tokens: Path | None,
+    cards: CardSettings | None = None,
 ) -> Iterator[Problem]:  # fmt: skip
     """Warnings about a configuration that loads; ``tokens`` is the file of token hashes, where one is named."""
     if not deployment.staff():
@@ -31,6 +33,7 @@ def advice(
     yield from _unspoken(document, deployment)
     yield from _idle(document, deployment)
     yield from _shared(document, channels)
+    yield from _cardless(document, channels) if cards is None else ()
     if tokens is not None:
         yield from _strangers(document, deployment, tokens)
 
@@ -68,6 +71,15 @@ def _shared(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelS
     for first, *others in alike.values():
         for other in others:
             yield document.problem(("channels", other), f"speaks to the same account as {first}", "keep one of them")
+
+
+def _cardless(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> Iterator[Problem]:
+    """Channels that ask for cards where none are made."""
+    for channel, (_, settings) in channels.items():
+        if "card" in settings.model_fields_set and getattr(settings, "card", False):
+            yield document.problem(
+                ("channels", channel, "card"), "no cards are made", "configure cards, or take it out"
+            )
 
 
 def _strangers(document: Document, deployment: Deployment, tokens: Path) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from pydantic import create_model
 from dispatcher.channels.base import ChannelSettings, Credential, kinds, load_kind
 from dispatcher.documents import Document, Path, validated
 from dispatcher.model.cap import Realm, Region, RegionId
-from dispatcher.model.channel import ChannelId, ChannelProfile, ChannelState, Rate
+from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, ChannelState, Rate
 from dispatcher.model.deployment import Sender
 from dispatcher.model.errors import ConfigurationError, Problem
 from dispatcher.plan.farewell import overlong
@@ -40,6 +40,7 @@ class Territory:
     regions: tuple[Region, ...]
     wall: str
     secrets: FilePath | None = None  # a drill: a folder for secrets made up, none of which opens anything
+    cards: bool = False  # whether there are any
 
 
 @dataclass(slots=True)
@@ -185,6 +186,7 @@ def _add(loaded: Channels, channel: ChannelId, written: _Written, territory: Ter
     _same_realm(written, entry, territory.realm)
     regions = _regions(written, entry, territory.regions)
     settings = cast("ChannelSettings", entry)
+    _shown(written, entry, settings, cards=territory.cards)
     loaded.profiles[channel] = _profile(channel, entry, settings, regions)
     loaded.settings[channel] = (entry.kind, settings)
     loaded.written[channel] = written
@@ -227,6 +229,14 @@ def _same_realm(written: _Written, entry: ChannelEntry, realm: Realm) -> None:
         said = f"says {entry.realm}" if entry.realm else "missing"
         remedy = f"a daemon for {realm} speaks only on channels with realm: {realm}"
         raise written.refusal(("realm",), said, remedy)
+
+
+def _shown(written: _Written, entry: ChannelEntry, settings: ChannelSettings, *, cards: bool) -> None:
+    """A card lies where everyone can read it; a channel that posts nothing without an image needs one."""
+    if getattr(settings, "card", False) and entry.audience is not Audience.PUBLIC:
+        raise written.refusal(("card",), f"cards are public, and the audience is {entry.audience}", "say card: false")
+    if settings.needs_card and not (cards and getattr(settings, "card", False)):
+        raise written.refusal(("image_url",), "nothing is posted without an image", "name one, or configure cards")
 
 
 def _regions(written: _Written, entry: ChannelEntry, regions: Sequence[Region]) -> frozenset[RegionId]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
+from dispatcher.cards.settings import CardSettings
 from dispatcher.channels.http import HttpClient
 from dispatcher.console.auth import ConsoleSettings
 from dispatcher.heartbeat import HeartbeatSettings
@@ -136,7 +137,10 @@ class Main(Strict):
     broker: MqttSettings | None = None
     journal: JournalSettings = JournalSettings()
     console: ConsoleSettings = ConsoleSettings()
-    public: PublicSettings | None = Field(default=None, description="what strangers may reach: the page to sign up on")
+    public: PublicSettings | None = Field(
+        default=None, description="what strangers may reach: the page to sign up on, cards"
+    )
+    cards: CardSettings | None = Field(default=None, description="alerts as images, for channels that show them")
     heartbeat: HeartbeatSettings | None = Field(default=None, description="a monitor that misses us when we are dead")
     http_client: HttpClient = Field(
         default=HttpClient.LEAN, description="who speaks HTTP to providers; aiohttp makes the same promises, slower"

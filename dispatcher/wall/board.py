@@ -58,6 +58,8 @@ class Shown:
     text: str
     title: str = ""
     key: str = ""
+    image: str = ""  # its address
+    alt: str = ""  # what it shows, in words
     received_ms: int = field(default_factory=now_ms)
     edited_ms: int | None = None
     deleted_ms: int | None = None
@@ -98,12 +100,15 @@ class Board:
         """The visible post that was sent with that idempotency key."""
         return next((post for post in self.of(account) if key and post.key == key), None)
 
-    def add(self, service: Service, account: str, id_: str, text: str, *, key: str = "") -> Shown:
+    def add(
+        self, service: Service, account: str, id_: str, text: str, *, key: str = "", image: str = "", alt: str = ""
+    ) -> Shown:
         """Show a new post."""
         title = self.titles.get(account, account)
         post = Shown(
-            order=next(self._orders), service=service, account=account, id=id_, text=text, key=key, title=title
-        )
+            order=next(self._orders), service=service, account=account, id=id_, text=text, key=key, title=title,
+            image=image, alt=alt,
+        )  # fmt: skip
         self._posts.append(post)
         return self._changed(post)
 

@@ -16,11 +16,15 @@ from dispatcher.wall.board import Board, Service, Shown
 from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, iso, read_object
 from dispatcher.wall.faults import Faults, Take
 
+_LONGEST_ALT = 1_000
+
 
 @dataclass
 class _Container:
     account: str
     text: str
+    image: str
+    alt: str
     published: bool = False
 
 
@@ -72,10 +76,12 @@ class _TwoSteps(Double):
             """Keep what is to be shown later."""
             if not self.limit.fits(text):
                 return _error(36004, "The caption is too long", 2207010)
-            if not self.proper(fields):
+            if not self.proper(fields) or len(str(fields.get("alt_text", ""))) > _LONGEST_ALT:
                 return _error(100, "Invalid parameter")
             container = str(17_900_000_000_000_000 + len(self._containers))
-            self._containers[container] = _Container(account, text)
+            self._containers[container] = _Container(
+                account, text, str(fields.get("image_url", "")), str(fields.get("alt_text", ""))
+            )
             return web.json_response({"id": container})
 
         return await self._serve(request, take)
@@ -91,8 +97,9 @@ class _TwoSteps(Double):
                 return _error(24, "The requested resource does not exist", 2207006)
             container.published = True
             post = self.board.add(
-                self.service, account, str(18_000_000_000_000_000 + secrets.randbelow(10**12)), container.text
-            )
+                self.service, account, str(18_000_000_000_000_000 + secrets.randbelow(10**12)), container.text,
+                image=container.image, alt=container.alt,
+            )  # fmt: skip
             return web.json_response({"id": post.id})
 
         return await self._serve(request, take)
@@ -195,8 +202,9 @@ class Threads(_TwoSteps):
         return dict(parse_qsl((await request.read()).decode(errors="replace")))
 
     def proper(self, fields: dict[str, Any]) -> bool:
-        """Texts only."""
-        return fields.get("media_type") == "TEXT" and bool(fields.get("text"))
+        """A text, or an image with one."""
+        shown = fields.get("media_type") == "IMAGE" and str(fields.get("image_url", "")).startswith("http")
+        return (shown or fields.get("media_type") == "TEXT") and bool(fields.get("text"))
 
 
 def _error(code: int, message: str, subcode: int = 0) -> web.Response:

@@ -27,6 +27,7 @@ class Graph(Double):
             web.get(version + "/debug_token", self.debug),
             web.post(version + r"/{page:\d+}/feed", self.post),
             web.get(version + r"/{page:\d+}/feed", self.feed),
+            web.post(version + r"/{page:\d+}/photos", self.photo),
             web.post(version + r"/{page:\d+}_{post:\d+}", self.edit),
             web.delete(version + r"/{page:\d+}_{post:\d+}", self.delete),
         ]
@@ -47,6 +48,14 @@ class Graph(Double):
         page, text = request.match_info["page"], str((await read_object(request)).get("message", ""))
         return await self._serve(request, page, lambda: self._take(page, text))
 
+    async def photo(self, request: web.Request) -> web.StreamResponse:
+        """200 with the ids of the image and of its post."""
+        page, fields = request.match_info["page"], await read_object(request)
+        text, image, alt = (str(fields.get(name, "")) for name in ("message", "url", "alt_text_custom"))
+        if not image.startswith("http"):
+            return await self._serve(request, page, lambda: _error(324, "Missing or invalid image file"))
+        return await self._serve(request, page, lambda: self._take(page, text, image, alt))
+
     async def feed(self, request: web.Request) -> web.StreamResponse:
         """The page's posts, newest first."""
         page = request.match_info["page"]
@@ -63,14 +72,14 @@ class Graph(Double):
         """200 with success."""
         return await self._change(request, None)
 
-    def _take(self, page: str, text: str) -> web.Response:
+    def _take(self, page: str, text: str, image: str = "", alt: str = "") -> web.Response:
         if not text or len(text) > _LONGEST:
             return _error(100, "Invalid parameter")
         latest = self.board.of(page)[-1:]
         if latest and latest[0].text == text:
             return _error(506, "Duplicate status message")
-        post = self.board.add(Service.FACEBOOK, page, f"{page}_{secrets.randbelow(10**15)}", text)
-        return web.json_response({"id": post.id})
+        post = self.board.add(Service.FACEBOOK, page, f"{page}_{secrets.randbelow(10**15)}", text, image=image, alt=alt)
+        return web.json_response({"id": secrets.token_hex(8), "post_id": post.id} if image else {"id": post.id})
 
     async def _change(self, request: web.Request, text: str | None) -> web.StreamResponse:
         """Edit to ``text``, or delete where there is none."""
