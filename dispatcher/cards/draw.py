@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from PIL import Image, ImageDraw
 
 from dispatcher.cards.face import Face
-from dispatcher.cards.layout import Sheet, font, sheet_of
+from dispatcher.cards.layout import Line, Sheet, font, sheet_of
 from dispatcher.cards.style import LOOKS, MARK, MARK_INK, PAPER, RULE, WATER, Box, Colour, Look
 from dispatcher.cards.words import Sign, base_of
 from dispatcher.channels._cards import Shape
@@ -45,12 +45,13 @@ def painted(sheet: Sheet) -> Image.Image:
     for y in sheet.rules:
         pen.rectangle((frame.text.left, y - 1, frame.text.right - 1, y), fill=RULE)
     pen.rectangle((frame.foot.left, frame.foot.top, frame.foot.right - 1, frame.foot.top + 1), fill=RULE)
-    _write(pen, sheet)
+    write(pen, sheet.lines)
     return image
 
 
-def _write(pen: Pen, sheet: Sheet) -> None:
-    for line in sheet.lines:
+def write(pen: Pen, lines: Iterable[Line]) -> None:
+    """Draw ``lines`` where they stand."""
+    for line in lines:
         pen.text(
             (line.x, line.y), line.text, fill=line.colour, font=font(line.size, bold=line.bold),
             anchor="rs" if line.direction == "rtl" else "ls", direction=line.direction, language=base_of(line.language),

@@ -67,8 +67,7 @@ def sheet_of(face: Face, shape: Shape) -> Sheet:
     frame = frame_of(shape, exercise=bool(face.mark))
     text = _largest(face, frame)
     if text is None:
-        most = bisect_left(_STEPS, x=True, key=lambda most: not _set(face.within(most), frame, frame.smallest).fits)
-        face = face.within(_STEPS[max(0, most - 1)])
+        face = _cut(face, frame)
         text = _set(face, frame, frame.smallest)
     lines = (*_mark(face, frame), *_words(face, frame), *_closing(face, frame), *text.lines)
     return Sheet(face, shape, frame, lines, tuple(text.rules))
@@ -77,6 +76,14 @@ def sheet_of(face: Face, shape: Shape) -> Sheet:
 def _largest(face: Face, frame: Frame) -> _Column | None:
     columns = (_set(face, frame, size) for size in [*range(frame.largest, frame.smallest, -2), frame.smallest])
     return next((column for column in columns if column.fits), None)
+
+
+def _cut(face: Face, frame: Frame) -> Face:
+    """As much of ``face`` as fits at the smallest size: shorter bodies, and where headlines alone are too many, fewer languages."""
+    while len(face.parts) > 1 and not _set(face.within(0), frame, frame.smallest).fits:
+        face = replace(face, parts=face.parts[:-1])
+    most = bisect_left(_STEPS, x=True, key=lambda most: not _set(face.within(most), frame, frame.smallest).fits)
+    return face.within(_STEPS[max(0, most - 1)])
 
 
 def _set(face: Face, frame: Frame, size: int) -> _Column:
@@ -189,7 +196,7 @@ def _closing(face: Face, frame: Frame) -> list[Line]:
     """Who speaks and as of when, in the size at which it fits."""
     language = face.parts[0].language if face.parts else "en"
     box = replace(frame.foot, top=frame.foot.top + 10, height=frame.foot.height - 10)
-    for size in range(30, 12, -2):
+    for size in range(30, 11, -2):
         column = _Column(box, size, QUIET)
         column.text(face.closing, language, size)
         if column.fits:

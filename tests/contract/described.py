@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import jsonschema
 from ruamel.yaml import YAML
 
+from dispatcher.channels._cards import Cards, NoCards
 from dispatcher.channels.http import Answer, Outbound, Request
 
 _FOLDER = Path(__file__).parent / "published"
@@ -26,6 +27,7 @@ class Book:
 
     http: Outbound
     said: list[tuple[Request, Answer]] = field(default_factory=list)
+    cards: Cards = field(default_factory=NoCards)
 
     async def request(self, request: Request) -> Answer:
         """Send it, and note both sides."""

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.speaking import SMALL
 
+from dispatcher.channels._cards import NoCards
 from dispatcher.channels.base import kinds, load_kind
 from dispatcher.channels.http import Answer, Http, Request, http_client
 from dispatcher.model.alert import Alert, Purpose, post_for
@@ -97,7 +98,7 @@ class Noted:
     """The way out, with a book of every address that was asked for."""
 
     def __init__(self, http: Http) -> None:
-        self.http, self.asked = http, list[str]()
+        self.http, self.asked, self.cards = http, list[str](), NoCards()
 
     async def request(self, request: Request) -> Answer:
         """Note it, and send it."""

@@ -13,6 +13,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.test_utils import make_mocked_request
 from simulation.clockwork import VirtualLoop
 
+from dispatcher.channels._cards import NoCards
 from dispatcher.channels.http import Answer, Request
 from dispatcher.wall.app import Wall, wall
 
@@ -31,7 +32,7 @@ class AtTheWall:
 
     def __init__(self) -> None:
         """Every request that was made is in ``requests``."""
-        self.wall, self.requests = Wall(), list[Request]()
+        self.wall, self.requests, self.cards = Wall(), list[Request](), NoCards()
         self._app = wall(self.wall)
         self._app.freeze()
 
