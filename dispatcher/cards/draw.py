@@ -40,7 +40,7 @@ def painted(sheet: Sheet) -> Image.Image:
         _water(image, sheet.face.mark, look, frame.panel)
         pen.rectangle(frame.mark.corners, fill=MARK)
         _stripes(image, frame.hem)
-    _icon(image, sheet.face.sign, look, frame.icon)
+    _icon(image, sheet.face.sign, look, frame.icon if look.bars else frame.icon_alone)
     _bars(pen, look, frame.bars)
     for y in sheet.rules:
         pen.rectangle((frame.text.left, y - 1, frame.text.right - 1, y), fill=RULE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dispatcher.cards.words import Sign
@@ -86,6 +86,11 @@ class Frame:
     hem: Box
     largest: int  # of the text, in pixels
     smallest: int
+
+    @property
+    def icon_alone(self) -> Box:
+        """Where the icon stands when there are no bars below it."""
+        return replace(self.icon, top=self.icon.top + (self.bars.bottom - self.icon.bottom) // 2)
 
 
 def frame_of(shape: Shape, *, exercise: bool) -> Frame:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from unit.house import CHANNELS, channel
 
+from dispatcher.cards.settings import CardSettings, PushSettings
 from dispatcher.channels.base import ChannelSettings, Credential, kinds, load_kind
 from dispatcher.console.auth import ConsoleSettings, Entry, TokensFile
 from dispatcher.documents import read_yaml
@@ -34,7 +35,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 SETTINGS, PLAYBOOKS = ((DOCS / name).read_text() for name in ("configuration.md", "playbooks.md"))
 MODELS: dict[str, type[BaseModel]] = {
     "`dispatcher.yaml`": Main, "`sender`": SenderEntry, "`sender.contact`": Contact, "`broker`": MqttSettings,
-    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`public`": PublicSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
+    "`journal`": JournalSettings, "`console`": ConsoleSettings, "`public`": PublicSettings, "`cards`": CardSettings,
+    "`cards.push`": PushSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
     "`rate`": RateEntry, "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
     "Tokens": TokensFile, "`tokens`": Entry,
 }  # fmt: skip
