@@ -26,7 +26,9 @@ def draw(face: Face, shape: Shape) -> tuple[bytes, str]:
     """The card as a JPEG, and the words on it. Raises whatever Pillow raises where it cannot."""
     sheet = sheet_of(face, shape)
     out = io.BytesIO()
-    painted(sheet).save(out, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
+    painted(sheet).save(
+        out, "JPEG", quality=_QUALITY, subsampling=0
+    )  # optimised it would stop the loop four times longer
     return out.getvalue(), sheet.face.text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import regex
@@ -64,6 +65,7 @@ class Face:
         return replace(self, parts=tuple(replace(part, body=body) for part, body in zip(self.parts, cut, strict=True)))
 
 
+@lru_cache(maxsize=256)  # as many channels say the same
 def face_of(text: Text, severity: Severity, purpose: Purpose, realm: Realm) -> Face:
     """The card of a finished text, its words within `MOST`."""
     mark = EXERCISE if realm is Realm.EXERCISE else ""

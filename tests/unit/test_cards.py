@@ -108,6 +108,8 @@ def test_every_word_stands_out_from_what_is_behind_it(sign: Sign, mark: str, sha
         box = drawn_at(sheet, (line,))
         colours = behind.crop(box).getcolors(100_000)
         assert min(contrast(line.colour, colour) for _, colour in colours) >= 4.5, line
+    look = LOOKS[sign]
+    assert contrast(look.ink, look.water) > contrast(look.ink, look.panel)
 
 
 @SHAPES
