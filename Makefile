@@ -50,7 +50,7 @@ test-long: setup services  ## the tests that take minutes
 
 lock: setup  ## pin the newest dependencies that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet "uv>=0.9"
-	@$(COMPILE) --upgrade --output-file requirements.lock > /dev/null
+	@$(COMPILE) --upgrade --extra cards --output-file requirements.lock > /dev/null
 	@$(COMPILE) --upgrade --extra dev --extra embedded --extra cards --output-file requirements-dev.lock > /dev/null
 	@sed -i '1i # Written by `make lock`.' requirements.lock requirements-dev.lock
 
