@@ -19,7 +19,7 @@ from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, seg
 from dispatcher.channels.base import Channel, ChannelSettings, Traits
 from dispatcher.channels.http import Answer, Http, refusal
 from dispatcher.model.alert import Post, Purpose
-from dispatcher.model.cap import Realm, Severity
+from dispatcher.model.cap import MsgType, Realm, Severity
 from dispatcher.model.channel import Power, TextLimit, Unit
 from dispatcher.model.delivery import Outcome, Reason, Result
 
@@ -29,6 +29,7 @@ _LOOK_BACK = timedelta(minutes=1)
 _TAGS = {
     Purpose.ALERT: "rotating_light", Purpose.PAGE: "rotating_light", Purpose.UPDATE: "warning",
     Purpose.ALL_CLEAR: "white_check_mark", Purpose.FALSE_ALARM: "white_check_mark",
+    Purpose.RETRACTION: "white_check_mark", Purpose.FAREWELL: "wave",
 }  # fmt: skip
 
 
@@ -53,6 +54,10 @@ class Settings(ChannelSettings):
     def topic(self) -> str:
         """The topic's name, the last part of its address."""
         return self.url.rpartition("/")[2]
+
+    def wall_account(self) -> str:
+        """The topic."""
+        return self.topic
 
 
 def traits(settings: Settings) -> Traits:
@@ -111,7 +116,7 @@ class _Topic(Channel):
 
 def _priority(post: Post) -> int:
     """5 rings through a phone's silence, 3 is an ordinary notification."""
-    if post.purpose.ends:
+    if post.purpose.msg_type is MsgType.CANCEL:
         return 4
     if post.purpose is Purpose.PAGE or post.severity is Severity.EXTREME:
         return 5

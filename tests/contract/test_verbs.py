@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,6 +32,7 @@ from contract.kits.whatsapp_cloud import cloud
 
 from dispatcher.channels.base import Channel, Traits, Unsupported, kinds, load_kind
 from dispatcher.channels.http import http_client
+from dispatcher.model.alert import Post, Purpose
 from dispatcher.model.channel import Power
 from dispatcher.model.delivery import Outcome, Result
 from dispatcher.wall.app import Wall, running_wall
@@ -108,7 +110,7 @@ async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         assert not wall.board.unexpected
 
 
-def _text(text: str, **changes: str) -> object:
+def _text(text: str, **changes: Any) -> Post:
     return post(text, **changes)
 
 
@@ -118,6 +120,17 @@ async def test_what_is_sent_is_what_the_public_sees(stage: Stage) -> None:
     assert outcome.result is Result.ACCEPTED
     assert [FIRST in shown.text for shown in stage.shown()] == [True]
     assert outcome.provider_id
+
+
+async def test_no_purpose_is_one_that_a_kind_has_no_word_for(stage: Stage) -> None:
+    """Whatever an alert is for, it is said; and whatever a change is for, it is made where the kind changes posts."""
+    for number, purpose in enumerate(Purpose):
+        sent = await stage.channel.send(_text(f"{purpose}. {CODE}", purpose=purpose, key=f"{number:032x}"))
+        assert sent.result is Result.ACCEPTED, purpose
+    if Power.EDIT in stage.traits.powers:
+        for purpose in Purpose:
+            changed = _text(f"Nun {purpose}. {CODE}", purpose=purpose, key="e" * 32, target=sent.provider_id)
+            assert (await stage.channel.edit(changed)).result is Result.ACCEPTED, purpose
 
 
 async def test_the_longest_text_that_fits_is_taken(stage: Stage) -> None:
