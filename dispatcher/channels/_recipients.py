@@ -59,6 +59,10 @@ class ListSettings(ChannelSettings):
     recipients: tuple[str, ...] = Field(default=(), max_length=_MOST)
     recipients_file: Path | None = Field(default=None, description="one on each line; # begins a remark")
 
+    def wall_account(self) -> str:
+        """Nobody on the list, but the secret that writes to them."""
+        return self.token()
+
     @model_validator(mode="after")
     def _one_list(self) -> Self:
         if bool(self.recipients) == (self.recipients_file is not None):

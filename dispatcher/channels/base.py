@@ -157,6 +157,14 @@ class ChannelSettings(Strict):
         keep_secret(value)
         return value
 
+    def wall_account(self) -> str:
+        """What its double on the wall calls this channel: what `address` names, or the secret where it names that.
+
+        Empty where nothing is called; raises as `token` does.
+        """
+        named = (str(getattr(self, name)) for name in self.address if name != "credential")
+        return next(filter(None, named), "") or self.token()
+
 
 class Kind(Protocol):
     """A kind's module, as the loader sees it."""

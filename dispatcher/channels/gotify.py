@@ -36,6 +36,10 @@ class Settings(ChannelSettings):
         """The server."""
         return self.base_url
 
+    def wall_account(self) -> str:
+        """The application's number, or the token that speaks for it."""
+        return str(self.application or self.token())
+
 
 def traits(settings: Settings) -> Traits:
     """What a phone shows of a notification and a little more, for Gotify has no limit; powers by whose token it is."""

@@ -45,6 +45,10 @@ class Settings(ChannelSettings):
         """Where flows are started."""
         return self.base_url
 
+    def wall_account(self) -> str:
+        """The last part of the address that is no secret."""
+        return self.base_url.rpartition("/")[2]
+
     @field_validator("base_url")
     @classmethod
     def _living(cls, url: str) -> str:

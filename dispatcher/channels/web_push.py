@@ -66,6 +66,10 @@ class Settings(ChannelSettings):
         """Where an exercise speaks to; else each message goes to a service of its own."""
         return self.base_url or ""
 
+    def wall_account(self) -> str:
+        """The key that browsers have subscribed under."""
+        return self.vapid().public
+
     def vapid(self) -> Vapid:
         """Our key; raises `OSError`, `KeyError` or `ValueError` where it cannot be read."""
         return (Vapid.made_of if self.base_url else Vapid.read)(self.token(), self.contact)

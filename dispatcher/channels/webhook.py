@@ -48,6 +48,10 @@ class Settings(ChannelSettings):
         """The receiver."""
         return self.url
 
+    def wall_account(self) -> str:
+        """The last part of its address."""
+        return self.url.rpartition("/")[2]
+
     @model_validator(mode="before")
     @classmethod
     def _secret_is_the_credential(cls, data: Any) -> Any:

@@ -110,6 +110,10 @@ class Settings(ListSettings):
         """Meta."""
         return self.base_url
 
+    def wall_account(self) -> str:
+        """The number that writes."""
+        return self.phone_number_id
+
     @field_validator("variables")
     @classmethod
     def _says_something(cls, value: tuple[Variable, ...]) -> tuple[Variable, ...]:

@@ -119,15 +119,10 @@ async def _stage(*, once: bool, port: int | None) -> AsyncIterator[tuple[Stage, 
 
 
 def wall_titles(loaded: Loaded) -> dict[str, str]:
-    """The wall's accounts by the public names of their channels."""
-    found = {}
-    for channel, (_, settings) in loaded.channels.items():
-        fields = settings.model_dump()
-        last = str(fields.get("url", "")).rpartition("/")[2]
-        named = (fields.get(name) for name in ("chat_id", "page_id", "topic", "phone_number_id"))
-        account = next(filter(None, named), last) or settings.token()
-        found[account] = loaded.deployment.channels[channel].title
-    return found
+    """The wall's accounts by the public names of their channels; what a person posts to has none."""
+    accounts = {channel: settings.wall_account() for channel, (_, settings) in loaded.channels.items()}
+    titles = {profile.id: profile.title for profile in loaded.deployment.every_channel()}
+    return {account: titles[channel] for channel, account in accounts.items() if account}
 
 
 def free_port(wanted: int, *, room: int = 1) -> int:

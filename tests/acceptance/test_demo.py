@@ -35,7 +35,7 @@ async def test_the_story_ends_by_itself(need):
     rows = re.findall(r"│ (\S+) +│ (\S+) +│ (\S+) +│ +(\d+) +│ +(\d+) +│", said.decode())
     assert demo.returncode == 0
     assert {state for _, _, state, _, _ in rows} <= {"accepted", "visible", "retracted"}
-    assert len(rows) == 4 + 6 + 4
+    assert len(rows) == 6 + 8 + 6
     assert [channel for _, channel, _, attempts, _ in rows if int(attempts) > 1] == ["facebook-osnabrueck"]
 
 
