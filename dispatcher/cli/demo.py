@@ -195,16 +195,17 @@ async def _correct(stage: Stage, title: str, incident: IncidentId) -> None:
 
 
 async def _watch(stage: Stage, chapter: Chapter) -> None:
-    """Show the deliveries of the chapter's alert live until all have ended."""
+    """Show the deliveries of the chapter's alert live until all of its incident have ended, or wait for a person."""
     journal = stage.service.journal
     records = await journal.read(partial(queries.alert_records, incident=chapter.incident))
-    chapter.alert = records[0].alert.id
+    chapter.alert = next(record.alert.id for record in records if record.alert.purpose.spoken)
+    planned = sum(len(record.alert.plan) for record in records)
     with Live(console=out, refresh_per_second=10) as live:
         async with asyncio.timeout(LONGEST):
             while True:
-                found = await journal.read(partial(queries.deliveries, alert=records[0].alert.id))
-                live.update(_live_table(stage, found))
-                if found and len(found) == len(records[0].alert.plan) and all(d.state.ended for d in found):
+                found = await journal.read(partial(queries.deliveries, incident=chapter.incident))
+                live.update(_live_table(stage, [d for d in found if d.alert == chapter.alert]))
+                if len(found) == planned and all(d.state.ended or d.state is DeliveryState.BY_HAND for d in found):
                     return
                 await asyncio.sleep(0.1)
 

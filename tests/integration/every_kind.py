@@ -72,7 +72,7 @@ def live_files(folder: Path, **common: Any) -> Path:
         }
         for name in names()
     }  # fmt: skip
-    (folder / "playbooks").mkdir()
+    (folder / "playbooks").mkdir(parents=True)
     (folder / "playbooks" / "amok.yaml").write_text(json.dumps(_BOOK))
     main = {
         "realm": "live", "sender": {"name": "Polizei Leer"}, "regions": [{"id": "leer", "name": "Leer"}],
@@ -86,18 +86,14 @@ def live_files(folder: Path, **common: Any) -> Path:
 class Drill:
     """The exercise daemon of live files. `running` starts it; a second time it goes on with the same journal."""
 
-    folder: Path
-    broker: EmbeddedBroker
-    wall: Wall
     loaded: Loaded = field(init=False)
     service: Service = field(init=False)
 
-    def __init__(self, folder: Path, broker: EmbeddedBroker, wall: Wall, **common: Any) -> None:
-        """``common`` holds for every channel."""
-        self.folder, self.broker, self.wall = folder, broker, wall
+    def __init__(self, live: Path, folder: Path, broker: EmbeddedBroker, wall: Wall) -> None:
+        """``live`` is their main file; journal and made-up secrets lie in ``folder``."""
         (folder / "secrets").mkdir()
         self.loaded = replace(
-            load(live_files(folder, **common), wall=wall.url, drill=folder / "secrets"),
+            load(live, wall=wall.url, drill=folder / "secrets"),
             broker=MqttSettings(url=broker.url, protocol=broker.protocol, node="drill"),
             journal=JournalSettings(path=folder / "journal.sqlite"), console=ConsoleSettings(port=0),
         )  # fmt: skip

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from integration.every_kind import Drill, channel_of, names, states
+from integration.every_kind import Drill, channel_of, live_files, names, states
 from integration.paper import QUIET
 
 from dispatcher.intake.embedded import EmbeddedBroker, embedded_broker
-from dispatcher.model.channel import ChannelProfile, Power
+from dispatcher.model.channel import Audience, ChannelProfile, Power
 from dispatcher.model.delivery import Verb
 from dispatcher.wall.app import Wall, running_wall
 from dispatcher.wall.board import Shown
 
+MODEL = Path(__file__).parents[2] / "config/dispatcher.yaml"
 BY_HAND = {"by-hand"}  # nothing is called
 _CARDS = """() => Array.from(document.querySelectorAll(".card"), (card) => [
     card.querySelector("h2").textContent, card.querySelector(".service").textContent,
@@ -39,7 +40,7 @@ async def wall() -> AsyncIterator[Wall]:
 
 async def test_one_event_is_said_on_every_kind_of_channel(tmp_path: Path, broker: EmbeddedBroker, wall: Wall) -> None:
     """One event over the broker stands once on every kind that calls, all accepted; the rest is a person's task."""
-    drill = Drill(tmp_path, broker, wall)
+    drill = Drill(live_files(tmp_path), tmp_path, broker, wall)
     async with drill.running():
         found = await drill.alert("deich")
         tasks = (await drill.ask("GET", "tasks"))["tasks"]
@@ -51,11 +52,27 @@ async def test_one_event_is_said_on_every_kind_of_channel(tmp_path: Path, broker
     assert {task["channel"] for task in tasks} == BY_HAND
 
 
+async def test_the_model_configuration_is_drilled_as_it_is(tmp_path: Path, broker: EmbeddedBroker, wall: Wall) -> None:
+    """The shipped files as a drill: a person's alarm for all regions is accepted on every channel that calls, Instagram too."""
+    drill = Drill(MODEL, tmp_path, broker, wall)
+    everywhere = [region.id for region in drill.loaded.deployment.regions]
+    async with drill.running():
+        order = {"place": "Übungsplatz", "regions": everywhere}
+        [alert] = (await drill.ask("POST", "playbooks/amok/trigger", order))["alerts"]
+        found = await drill.settled(alert["incident"])
+
+    kinds = {name: profile.kind for name, profile in drill.profiles().items() if profile.audience is Audience.PUBLIC}
+    by_hand = {"by_hand", "whatsapp_channel"}
+    assert {"instagram", "linkedin_page", "facebook_page"} < {*kinds.values()}
+    assert states(found) == {name: "by_hand" if kind in by_hand else "accepted" for name, kind in kinds.items()}
+    assert len(wall.board) == sum(kind not in by_hand for kind in kinds.values())
+
+
 async def test_the_wall_shows_every_kind_of_channel(need, tmp_path: Path, broker: EmbeddedBroker, wall: Wall) -> None:
     """In a browser the wall has one card for each channel, with its public name, its service in words and its text."""
     chromium = need("chromium")
     playwright = pytest.importorskip("playwright.async_api")
-    drill = Drill(tmp_path, broker, wall)
+    drill = Drill(live_files(tmp_path), tmp_path, broker, wall)
     async with drill.running():
         await drill.alert("deich")
     async with playwright.async_playwright() as browsers:
@@ -77,7 +94,7 @@ async def test_what_is_taken_back_after_a_restart_is_what_was_posted_before(
     wish: Verb, tmp_path: Path, broker: EmbeddedBroker, wall: Wall
 ) -> None:
     """A second life changes or deletes the very posts whose ids the first one stored; what can be neither, people get."""
-    drill = Drill(tmp_path, broker, wall, after_correction=wish)
+    drill = Drill(live_files(tmp_path, after_correction=wish), tmp_path, broker, wall)
     async with drill.running():
         said = await drill.alert("deich")
         await drill.alert("hafen")

@@ -63,7 +63,7 @@ def test_check_shows_how_every_alert_fits(capsys: pytest.CaptureFixture[str]) ->
     assert "500 graphemes" in ran.out
     assert "de en long" in ran.out
     assert "de en short" in ran.out
-    assert "realm exercise, playbooks 4, channels 11, regions 8: errors 0, warnings 0" in ran.out
+    assert "realm exercise, playbooks 4, channels 13, regions 8: errors 0, warnings 0" in ran.out
 
 
 def test_check_names_what_was_left_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
