@@ -187,7 +187,7 @@ def test_the_model_has_left_x() -> None:
     [gone] = deployment.retired()
     assert (gone.id, gone.successor, dict(gone.farewell).keys()) == ("x", "mastodon", {"de"})
     told = CliRunner().invoke(app, ["check", str(ROOT / "config/dispatcher.yaml")])
-    assert "channels 12 and 1 retired" in told.output
+    assert "channels 14 and 1 retired" in told.output
 
 
 async def test_a_reload_retires_and_takes_back(tmp_path: Path) -> None:
