@@ -6,7 +6,9 @@ import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
+from json import dumps
 from typing import Any, TextIO, cast
+from urllib.parse import quote, quote_plus
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -45,14 +47,19 @@ HEARTBEAT = Gauge("dispatcher_heartbeat_heard", "1 while the outside monitor hea
 
 
 def keep_secret(value: str) -> None:
-    """Never let ``value`` appear in a log line from now on."""
+    """Never let ``value`` appear in a log line from now on, as it is or as others write it."""
     if len(value) >= SHORTEST_SECRET:
-        _secrets.add(value)
+        _secrets.update(_written(value))
 
 
 def forget_secret(value: str) -> None:
     """Let go of a secret that has ended: one that is renewed every hour would make every log line slower."""
-    _secrets.discard(value)
+    _secrets.difference_update(_written(value))
+
+
+def _written(value: str) -> set[str]:
+    """``value`` in JSON, as Python shows it, in a URL's path and in a form: one and the same for most secrets."""
+    return {value, dumps(value)[1:-1], repr(value)[1:-1], quote(value, safe=""), quote_plus(value)}
 
 
 def redact(text: str) -> str:
@@ -64,13 +71,16 @@ def redact(text: str) -> str:
     return text
 
 
-def _redact_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
+def _mask_keys(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in event:
         if key.lower() in _SECRET_KEYS:
             event[key] = "***"
-        elif isinstance(value, str):
-            event[key] = redact(value)
     return event
+
+
+def _redact_line(_logger: Any, _name: str, line: str) -> str:
+    """The finished line: a secret in a list or in a traceback is one as well."""
+    return redact(line)
 
 
 class _Lines:
@@ -99,18 +109,19 @@ def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        _redact_event,
+        _mask_keys,
     ]
     renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=True)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, renderer, _redact_line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lines())),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _redact_line],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

@@ -99,6 +99,11 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+def text_of(value: Any) -> str:
+    """A number or text as text; empty for everything else, which would come escaped once more and be known no more."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
 def until(value: str) -> timedelta | None:
     """Time until a moment given in Unix seconds, as headers name the end of a limit; None where it is garbage."""
     if not (value.isascii() and value.isdigit() and len(value) <= 11):

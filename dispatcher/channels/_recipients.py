@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from dispatcher.channels.base import ChannelSettings
 from dispatcher.model.delivery import Outcome, Reason, Result
 from dispatcher.model.errors import Fenced
-from dispatcher.telemetry import logger
+from dispatcher.telemetry import logger, redact
 
 log = logger("recipients")
 
@@ -213,8 +213,11 @@ def verdict(fates: Sequence[Outcome], *, closed: bool) -> Outcome:
 
 
 def discreet(text: str) -> str:
-    """``text`` without the numbers and addresses of people, which providers like to repeat in what they refuse."""
-    return _PERSONAL.sub("…", text)
+    """``text`` without the numbers and addresses of people, which providers like to repeat in what they refuse.
+
+    Secrets go first: of one that holds such a number the rest would not be known again.
+    """
+    return _PERSONAL.sub("…", redact(text))
 
 
 def _hope(fates: Sequence[Outcome]) -> Result:

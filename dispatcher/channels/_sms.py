@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from dispatcher.channels._api import text_of
 from dispatcher.channels._recipients import discreet
 from dispatcher.channels.http import Answer, Request, refusal
 from dispatcher.model.delivery import Outcome, Reason, Result
@@ -106,11 +107,6 @@ def named(table: Table, code: str) -> Outcome:
 def rows_of(data: Any) -> Iterable[dict[str, Any]]:
     """The objects of a JSON list, none where it is no list."""
     return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-
-
-def text_of(value: Any) -> str:
-    """A number or text as text; empty for everything else."""
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def digits(number: str) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from dispatcher.channels._api import accepted, segment, undocumented
+from dispatcher.channels._api import accepted, segment, text_of, undocumented
 from dispatcher.channels._recipients import discreet
 from dispatcher.channels._sms import (
     Fates,
@@ -26,7 +26,6 @@ from dispatcher.channels._sms import (
     digits,
     named,
     rows_of,
-    text_of,
 )
 from dispatcher.channels.http import Answer, Request, refusal
 from dispatcher.model.delivery import Outcome, Reason, Result

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
-from dispatcher.channels._api import LINK, Api, accepted, bearer, segment, undocumented, until
+from dispatcher.channels._api import LINK, Api, accepted, bearer, segment, text_of, undocumented, until
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
 from dispatcher.channels.http import Answer, Http, refusal
 from dispatcher.model.alert import Post
@@ -206,8 +206,9 @@ def _url(uri: Any) -> str:
 
 def _refusal(answer: Answer) -> Outcome | None:
     said = answer.json_object()
-    outcome = refusal(answer, detail=f"{said.get('error', '')}: {said.get('message', '')}")
-    if outcome and said.get("error") in _LOGIN:
+    error = text_of(said.get("error"))
+    outcome = refusal(answer, detail=f"{error}: {text_of(said.get('message'))}")
+    if outcome and error in _LOGIN:
         return replace(outcome, result=Result.PERMANENT, reason=Reason.AUTH)
     if outcome and answer.status == 429 and outcome.retry_after is None:
         return replace(outcome, retry_after=until(answer.headers.get("ratelimit-reset", "")))

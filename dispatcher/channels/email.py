@@ -22,7 +22,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from dispatcher.channels._recipients import ListSettings, Recipients, Said, Spread
-from dispatcher.channels._smtp import Letter, Relay, Tls, greet, hand_over
+from dispatcher.channels._smtp import Letter, Relay, Tls, greet, hand_over, keep_login
 from dispatcher.channels.base import Channel, Traits
 from dispatcher.channels.http import Outbound
 from dispatcher.model.alert import Post
@@ -100,6 +100,7 @@ def drill(channel: str, secret: str) -> dict[str, object]:
 async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The list as a channel; raises `OSError`, `KeyError` or `ValueError` where secret, list or authority cannot be read."""
     password, recipients = settings.token(), Recipients(settings, re.compile(_ADDRESS))
+    keep_login(settings.username, password)
     context = ssl.create_default_context(cafile=settings.ca_file)
     relays = [
         Relay(

@@ -14,7 +14,7 @@ import aiohttp
 import trustme
 from contract.cases import Case
 from contract.kit import CANARY, SECRET, Kit, channel, post
-from contract.provider import Provider, in_turn, provider, says
+from contract.provider import Provider, at_last, provider, says
 from contract.relay import relay
 from contract.sirens import broker
 
@@ -50,7 +50,7 @@ async def run(
 ) -> Seen:
     """Send one post by ``kind`` while the provider does what ``case`` says: in its posting request, or at a ``step`` before."""
     resolver = NoNames() if case.world == "dns" else None
-    async with _scene(kit, case, step) as scene, http_client(client, total=case.total, resolver=resolver) as http:
+    async with scene_of(kit, case, step) as scene, http_client(client, total=case.total, resolver=resolver) as http:
         url = "http://provider.invalid" if case.world == "dns" else scene.url
         async with channel(kind, kit.settings(url), http) as opened:
             outcome, error = None, None
@@ -73,7 +73,8 @@ def _asked(scene: Provider) -> int:
 
 
 @asynccontextmanager
-async def _scene(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provider]:
+async def scene_of(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provider]:
+    """What stands at the other end: good in the requests before ``step``, the last one where it is None, then as ``case`` says."""
     if case.world == "refused":
         with socket.socket() as bound:  # bound but not listening: refused for sure, and nobody else's
             bound.bind(("127.0.0.1", 0))
@@ -84,9 +85,9 @@ async def _scene(kit: Kit, case: Case, step: int | None) -> AsyncIterator[Provid
         listening = relay(case.behave(kit), tls)
     elif kit.speaks == "mqtt":
         listening = broker(case.behave(kit), tls)
-    else:  # what may be repeated is asked once more where the connection was cut, so there are two turns for it
-        before = (says(*answer) for answer in kit.before[:step])
-        listening = provider(in_turn(*before, *[case.behave(kit)] * 2), tls)
+    else:
+        before = [says(*answer) for answer in kit.before[:step]]
+        listening = provider(at_last(before, case.behave(kit)), tls)
     async with listening as scene:
         yield scene
 

@@ -54,7 +54,7 @@ class Kit:
 @functools.cache
 def service_account() -> tuple[rsa.RSAPrivateKey, str]:
     """A key made for these tests, and the file that Google would give out with it."""
-    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=1_024)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     email = "dispatcher@leer-warnt.iam.gserviceaccount.example"
     said = {"type": "service_account", "private_key_id": "k1", "private_key": pem, "client_email": email}

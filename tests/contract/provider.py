@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,16 @@ def in_turn(*behaves: Behave) -> Behave:
         await next(turns)(request, writer)
 
     return behave
+
+
+def at_last(before: Sequence[Behave], behave: Behave) -> Behave:
+    """Behave as ``before`` says with the first requests, and then always as ``behave``."""
+    turns = itertools.chain(before, itertools.repeat(behave))
+
+    async def in_order(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await next(turns)(request, writer)
+
+    return in_order
 
 
 @asynccontextmanager

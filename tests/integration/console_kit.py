@@ -143,9 +143,9 @@ def event(**changes: Any) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def control_room(
     path: Path, *, realm: Realm = Realm.EXERCISE, handler: Callable[[Post], Awaitable[Outcome]] | None = None,
-    tokens_file: Path | None = None, tickets: Tickets | None = None,
+    tokens_file: Path | None = None, tickets: Tickets | None = None, working: bool = True,
 ) -> AsyncIterator[Room]:  # fmt: skip
-    """A console that listens on loopback; ``handler`` answers for the messenger."""
+    """A console that listens on loopback; ``handler`` answers for the messenger. Without ``working`` nothing leaves by itself."""
     clock, rng, hub, deployed = SystemClock(), random.Random(1), Hub(), deployment(realm)
     feed = Feed([facts_to_hub(hub)])
     channels = {WEBSITE: FakeChannel(), MESSENGER: FakeChannel(handler), DUTY: FakeChannel()}
@@ -161,7 +161,7 @@ async def control_room(
         )  # fmt: skip
         steps.called = pipeline.launch.stand_in
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
-        for work in (worker.run(pipeline, recovery), feed.run(journal)):
+        for work in (feed.run(journal), *([worker.run(pipeline, recovery)] if working else [])):
             task = asyncio.create_task(work)
             stack.push_async_callback(cancelled, task)
         tokens = Tokens(tokens_file)
