@@ -79,19 +79,8 @@ def _repeats(
 
 def _named(said: str) -> dict[str, Any]:
     """Every name under which a provider is known to give a reason, with the reason as a text."""
-    names = (
-        "error",
-        "message",
-        "detail",
-        "title",
-        "description",
-        "error_description",
-        "errcode",
-        "code",
-        "status",
-        "reason",
-    )
-    return dict.fromkeys(names, said)
+    names = "error message detail title description error_description errcode code status reason"
+    return dict.fromkeys(names.split(), said)
 
 
 def _nested(said: str) -> dict[str, Any]:
