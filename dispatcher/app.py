@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dispatcher.accounts.book import Accounts
+from dispatcher.accounts.opening import Opener
 from dispatcher.cards.studio import Studio
 from dispatcher.channels.http import Client, http_client
 from dispatcher.clock import Clock, SystemClock
@@ -32,7 +34,7 @@ from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.keeping import keep_configuration
 from dispatcher.last_word import last_word
 from dispatcher.launch import Launch
-from dispatcher.links import SignedLinks
+from dispatcher.links import AccountLinks, SignedLinks
 from dispatcher.model.errors import ConfigurationError, JournalBroken, JournalBusy, Problem
 from dispatcher.pager import Pager
 from dispatcher.permits import Fence, Permits
@@ -197,6 +199,10 @@ async def build(
             rng=rng,
         )  # fmt: skip
         pipeline.links = links = SignedLinks(await journal.write(standing.link_key))
+        accounts = await stack.enter_async_context(Accounts(
+            journal=journal, setup=setup, fence=fence, opener=Opener(loaded.accounts, http), clock=clock,
+            links=AccountLinks(await journal.write(standing.link_key)),
+        ))  # fmt: skip
         recovery = Recovery(journal, setup, steps, fence, clock, rng)
         tokens, tickets = Tokens(loaded.console.tokens_file), Tickets()
         service = Service(loaded, journal, pipeline, worker, tokens, tickets, hub, broken=broken)
@@ -226,11 +232,11 @@ async def build(
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, tickets=tickets,
             clock=clock, settings=loaded.console, links=links, ready=service.readiness, problems=service.problems,
-            reload=service.reload, board=board,
+            reload=service.reload, board=board, accounts=accounts,
         )  # fmt: skip
         service.url = await serve_console(stack, context)
         links.base = loaded.console.public_url or service.url
-        await serve_public(stack, service, subscribers, studio)
+        await serve_public(stack, service, subscribers, accounts, studio)
         listen(stack, service, feed, watch)
         await service.judge_when_possible(problems_of(loaded))
         log.info("ready", realm=deployment.realm, url=service.url, channels=len(loaded.channels))
@@ -302,17 +308,21 @@ def open_studio(stack: AsyncExitStack, loaded: Loaded, http: Client, journal: Sq
 
 
 async def serve_public(
-    stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers, studio: Studio | None
+    stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers, accounts: Accounts, studio: Studio | None
 ) -> None:
     """Serve what strangers may reach, where that is wanted."""
     if (public := service.loaded.public) is not None:
         from dispatcher.public.app import Desk, make_public  # noqa: PLC0415 - slow to import, and few have it
 
         setup = service.pipeline.setup
-        desk = Desk(setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers, cards=studio)
+        desk = Desk(
+            setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers, accounts=accounts,
+            cards=studio,
+        )  # fmt: skip
         service.public = await serve_at(stack, make_public(desk), public.host, public.port)
         if studio is not None:
             studio.base = public.public_url or service.public
+        accounts.links.base = public.public_url or service.public
 
 
 async def serve_at(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from dispatcher.model.channel import ChannelId
 from dispatcher.plan.pages import Deed, Offer
 
 GOOD_FOR = timedelta(hours=2)
@@ -49,3 +50,24 @@ class SignedLinks:
         offer = Offer(Deed(said["deed"]), said["ref"], said.get("digest", ""), said.get("to", ""))
         digest = hashlib.sha256(token.encode()).hexdigest()
         return Offered(offer, said["person"], datetime.fromtimestamp(said["until"], UTC), digest)
+
+
+class AccountLinks:
+    """Makes and reads the links by which officers decide about their own accounts: good until the next one is made."""
+
+    def __init__(self, key: str, base: str = "") -> None:
+        """``base`` is the public listener's address as phones reach it; set once it is known."""
+        self.base = base
+        self._serializer = URLSafeSerializer(key, salt="account")
+
+    def link(self, channel: ChannelId, issue: int) -> str:
+        """The address at which the owner of ``channel`` decides."""
+        return f"{self.base}/own/{self._serializer.dumps([channel, issue])}"
+
+    def read(self, token: str) -> tuple[ChannelId, int] | None:
+        """Which account, and which of its links; None where we did not make it."""
+        try:
+            channel, issue = self._serializer.loads(token) if len(token) <= _LONGEST else ("", 0)
+        except BadData:
+            return None
+        return ChannelId(channel), int(issue)

@@ -58,7 +58,7 @@ class Board:
 
     def conditions(self) -> list[Condition]:
         """Every configured channel, in the order of the files."""
-        return [self._condition(name) for name in self.road.deployment.channels]
+        return [self._condition(name) for name in self._watched()]
 
     async def run(self) -> None:
         """Ask, keep and tell until cancelled."""
@@ -75,7 +75,7 @@ class Board:
     async def _ask_all(self) -> None:
         while True:
             now, following = _time(), _NEVER
-            for name, profile in self.road.deployment.channels.items():
+            for name, profile in self._watched().items():
                 channel = self.road.setup.channels[name]
                 if self._asked.get(name) is not channel:  # new, or connected anew by a reload
                     self._asked[name] = channel
@@ -84,6 +84,10 @@ class Board:
                     self._begin(profile, channel)
                 following = min(following, self._due[name])
             await asyncio.sleep(min(max(following - now, TICK_SECONDS), TEND_SECONDS))
+
+    def _watched(self) -> dict[ChannelId, ChannelProfile]:
+        """All but officers' own accounts, whose providers we do not ask about private people day and night."""
+        return {name: one for name, one in self.road.deployment.channels.items() if not one.group}
 
     def _may_ask(self, profile: ChannelProfile) -> bool:
         room = len(self._tasks) < AT_ONCE and self._busy[profile.origin] < AT_AN_ORIGIN

@@ -12,10 +12,12 @@ from itertools import islice
 
 from dispatcher.clock import Clock
 from dispatcher.journal import moves, queries, store
+from dispatcher.journal.accounts import at_work
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
+from dispatcher.model.account import spared
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryId, DeliveryState, Outcome, Reason, Result
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Fence
@@ -95,6 +97,9 @@ class Recovery:
         for end in await self.journal.read(queries.partial_ends):
             for planned in end.plan:
                 self.fence.put_up_lane((end.incident, planned.channel), end.revision)
+        for incident, (revision, officers) in (await self.journal.read(at_work)).items():
+            for account in [c.id for c in self.setup.deployment.channels.values() if spared(c, officers)]:
+                self.fence.put_up_lane((incident, account), revision + 1)
 
     async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:
         """Decide about deliveries that nobody carries any more; those that are to be sent again."""

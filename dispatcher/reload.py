@@ -23,7 +23,7 @@ from dispatcher.telemetry import logger
 
 log = logger("reload")
 
-_FIXED = ("realm", "broker", "journal", "console", "public", "cards", "heartbeat", "http_client")
+_FIXED = ("realm", "broker", "journal", "console", "public", "cards", "heartbeat", "http_client", "accounts")
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dispatcher.cli.accounts import app as accounts
 from dispatcher.cli.people import COMMANDS
 from dispatcher.model.errors import DispatcherError
 
@@ -44,6 +45,7 @@ signing = typer.Typer(help="Keys and signatures of sources that sign.", no_args_
 app.add_typer(signing, name="sign")
 journals = typer.Typer(help="Copies of the journal.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journals, name="journal")
+app.add_typer(accounts, name="accounts")
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(command)
 

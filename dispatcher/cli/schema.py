@@ -16,6 +16,7 @@ import typer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from dispatcher.channels.base import kinds
+from dispatcher.model.account import MAX_ASSIGNED, OFFICER
 from dispatcher.model.cap import Certainty, MsgType, Severity, Status, Urgency
 from dispatcher.model.incident import MAX_LIST, MAX_PLACE, MAX_TEXT
 from dispatcher.model.playbook import Id as ChannelKey
@@ -101,6 +102,10 @@ class EventSchema(BaseModel):
     playbooks: list[Id] = Field(
         default_factory=list, max_length=MAX_LIST, description="playbooks to use, from operators only"
     )
+    assigned: list[Annotated[str, Field(pattern=OFFICER)]] = Field(
+        default_factory=list, max_length=MAX_ASSIGNED,
+        description="numbers of officers at work on it: nothing is said on their own accounts", examples=[["4711"]],
+    )  # fmt: skip
 
 
 def schema(subject: Literal["event", "playbook", "config", "sources", "people"]) -> None:

@@ -134,6 +134,7 @@ def wish_of(asked: Asked, deployment: Deployment, as_of: datetime, *, sent: date
     }  # fmt: skip
     fields |= {"area": {"regions": wanted.regions}} if wanted.regions else {}
     fields |= {"severity": wanted.severity} if wanted.severity else {}
+    fields |= {"assigned": wanted.assigned} if wanted.assigned else {}
     fields |= {"sent": sent.isoformat()} if sent else {}
     payload = json.dumps(fields, ensure_ascii=False).encode()
     event = parse_event(payload, source=source, received_at=as_of)

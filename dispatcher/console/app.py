@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dispatcher.console import api_events, api_links, api_people, api_read, api_service, api_stops, api_tasks, page
+from dispatcher.console import (
+    api_accounts,
+    api_events,
+    api_links,
+    api_people,
+    api_read,
+    api_service,
+    api_stops,
+    api_tasks,
+    page,
+)
 from dispatcher.console.context import CONTEXT, Context
 from dispatcher.console.openapi import DESCRIPTION, describe
 from dispatcher.console.problems import problems
@@ -29,6 +39,7 @@ def make_console(context: Context) -> web.Application:
         *api_tasks.routes,
         *api_read.routes,
         *api_service.routes,
+        *api_accounts.routes,
         *page.routes,
     ]
     app[DESCRIPTION] = encoded(describe(table))

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from dispatcher.accounts.book import Accounts
 from dispatcher.clock import Clock
 from dispatcher.console.auth import ConsoleSettings, Throttle, Tickets, Tokens
 from dispatcher.journal.base import Journal
@@ -45,6 +46,7 @@ class Context:
     ready: Callable[[], Mapping[str, bool]]
     links: SignedLinks
     board: Board
+    accounts: Accounts
     problems: Sequence[Problem] = ()
     reload: Callable[[], Awaitable[Sequence[Problem]]] | None = None
     tickets: Tickets = field(default_factory=Tickets)

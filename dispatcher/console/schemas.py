@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from dispatcher.model.account import MAX_ASSIGNED, OFFICER
 from dispatcher.model.cap import Severity
 from dispatcher.model.command import BreakGlass, Scope
 from dispatcher.model.delivery import DeliveryState
@@ -35,6 +36,9 @@ class Raw(Shape):
     """One incident event, JSON v1: taken as bytes, for the journal keeps it as it came."""
 
 
+Officer = Annotated[str, Field(pattern=OFFICER, description="a service number, no name")]
+
+
 class Preview(Shape):
     """What a playbook would say about this, now. Without ``regions`` the only region there is."""
 
@@ -44,6 +48,9 @@ class Preview(Shape):
     facts: Facts
     severity: Severity | None = None
     kind: Id | None = Field(default=None, description="what happens; the playbook's first kind where it is missing")
+    assigned: Annotated[
+        list[Officer], Field(max_length=MAX_ASSIGNED, description="at work on it: their own accounts stay silent")
+    ] = []
 
 
 class Trigger(Preview):
@@ -127,6 +134,20 @@ class WhichCanaries(Shape):
     """Which channels prove themselves at their private targets; none means all that have one."""
 
     channels: Annotated[list[Id], Field(default_factory=list, max_length=MAX_LIST)]
+
+
+class Invited(Shape):
+    """One officer; ``regions`` none means those of the group."""
+
+    officer: Officer
+    regions: Annotated[list[Id], Field(max_length=MAX_LIST)] = []
+
+
+class Invitations(Shape):
+    """Whom to invite; ``again`` makes new links for those who are invited already."""
+
+    officers: Annotated[list[Invited], Field(min_length=1, max_length=1_000)]
+    again: bool = False
 
 
 class Credentials(Shape):

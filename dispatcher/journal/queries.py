@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, String, bindparam, func, or_, select
 
 from dispatcher.journal import tables as t
+from dispatcher.journal.accounts import assigned
 from dispatcher.journal.neighbours import neighbours
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_of, with_alerts
@@ -110,10 +111,13 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
     """
     row = connection.execute(_INCIDENT, {"incident": incident}).first()
     beside = neighbours(connection, incident, now) if now and (row is None or row.playbook is None) else ()
+    at_work = assigned(connection, incident)
     stopped = tuple(str(stop) for stop in stops(connection))
     if row is None:
         withdrawn = _withdrawn(connection, incident)
-        return IncidentHistory(id=incident, neighbours=beside, stops=stopped, withdrawn=withdrawn)
+        return IncidentHistory(
+            id=incident, neighbours=beside, stops=stopped, withdrawn=withdrawn, assigned=at_work
+        )  # fmt: skip
     alerts = connection.execute(_ALERTS, {"incident": incident}).scalars().all()
     return IncidentHistory(
         id=incident, revision=row.revision, open=row.open, ended=_ended(connection, incident), kind=row.kind, place=row.place,
@@ -122,7 +126,7 @@ def history(connection: Connection, incident: IncidentId, now: datetime | None =
         severity=Severity(row.severity) if row.severity else None, facts=json.loads(row.facts),
         lanes=lanes(connection, incident), alerts=tuple(AlertId(a) for a in alerts),
         neighbours=beside, stops=stopped, read=_read(connection, incident),
-        withdrawn=row.playbook is None and _withdrawn(connection, incident),
+        withdrawn=row.playbook is None and _withdrawn(connection, incident), assigned=at_work,
     )  # fmt: skip
 
 

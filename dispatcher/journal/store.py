@@ -15,13 +15,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispatcher.journal import tables as t
+from dispatcher.journal.accounts import assign
 from dispatcher.journal.log import add_fact, add_facts, add_missing, upsert
 from dispatcher.journal.moves import set_state
 from dispatcher.journal.neighbours import has_unknown
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_row
-from dispatcher.journal.superseding import PARTIAL, supersede
+from dispatcher.journal.superseding import PARTIAL, supersede, take_out
 from dispatcher.model.alert import Alert, Planned, Purpose
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId
 from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
@@ -91,6 +93,7 @@ class Entry:
     alerts: tuple[Alert, ...] = ()
     people: tuple[tuple[AlertId, str], ...] = ()  # named persons whose trigger counts as a release
     alone: Alone | None = None
+    silenced: tuple[ChannelId, ...] = ()  # accounts of officers who are newly at work on it
 
 
 def claim_realm(connection: Connection, realm: str) -> None:
@@ -122,6 +125,8 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     if entry.incident is not None:
         revision = max((a.revision for a in entry.alerts if a.incident == event.incident), default=entry.revision + 1)
         _write_incident(connection, event.incident, entry.incident, revision, entry.received_at, new=not entry.revision)
+    if event.assigned:
+        _write_assigned(connection, entry)
     for alert in entry.alerts:
         write_alert(connection, alert, released_at=None if alert.held else entry.received_at)
     for alert_id, person in entry.people:
@@ -134,6 +139,15 @@ def _still_alone(connection: Connection, entry: Entry) -> bool:
     return alone is None or not has_unknown(
         connection, incident, entry.received_at, playbook=alone.playbook, since=alone.since, known=alone.known
     )
+
+
+def _write_assigned(connection: Connection, entry: Entry) -> None:
+    """Who is at work on it, and that nothing earlier leaves on their accounts any more."""
+    event, at = entry.event, entry.received_at
+    assign(connection, event.incident, event.assigned, at)
+    if entry.silenced:
+        why = "its officer is assigned to the incident"
+        take_out(connection, event.incident, entry.revision + 1, at, channels=entry.silenced, detail=why)
 
 
 def _conflict(connection: Connection, entry: Entry) -> Recorded:

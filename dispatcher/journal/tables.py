@@ -237,3 +237,25 @@ subscribers = Table(
     Column("regions", Names, nullable=False),  # none: whatever happens, wherever
     Column("at", Instant, nullable=False),
 )  # fmt: skip
+
+accounts = Table(
+    "accounts", metadata,
+    Column("channel", String, primary_key=True),
+    Column("group", String, nullable=False),
+    Column("officer", String, nullable=False),
+    Column("standing", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("regions", Names, nullable=False),  # none: those of its group
+    Column("way", String, nullable=False),
+    Column("line", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # encrypted with a key that is not in here
+    Column("issue", Integer, nullable=False),
+    Index("accounts_by_officer", "group", "officer", unique=True),
+)  # fmt: skip
+
+assignments = Table(
+    "assignments", metadata,
+    Column("incident", String, primary_key=True),
+    Column("officer", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+)  # fmt: skip

@@ -123,6 +123,7 @@ class Alert:
     words: Mapping[str, str] = field(default_factory=dict)  # a person's own words, by language
     facts: Mapping[str, Any] = field(default_factory=dict)  # of a held one, to say it anew
     unseen_place: bool = False  # a machine named the place and nobody has read it: no channel is told
+    left_out: tuple[ChannelId, ...] = ()  # accounts of officers who are assigned to the incident
 
     @property
     def rank(self) -> int:

@@ -78,6 +78,7 @@ class TextLimit:
 
     ``url_length`` is what every link counts where that is fixed. ``escaped`` are the signs that leave with a mark before
     them, which counts as well. ``most_bytes`` of UTF-8 are a second limit, so whichever is nearer is what is measured.
+    ``spare`` is what a text leaves free where one of its forms can, for a line that somebody puts over it.
     """
 
     unit: Unit
@@ -85,6 +86,7 @@ class TextLimit:
     url_length: int | None = None
     escaped: frozenset[str] = frozenset()
     most_bytes: int | None = None
+    spare: int = 0
 
     def measure(self, text: str) -> int:
         """Length of ``text`` in this limit's unit."""
@@ -111,6 +113,10 @@ class TextLimit:
     def fits(self, text: str) -> bool:
         """Whether ``text`` is within this limit."""
         return self.measure(text) <= self.size
+
+    def leaves_room(self, text: str) -> bool:
+        """Whether ``text`` is within this limit with the spare room left."""
+        return self.measure(text) + self.spare <= self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class ChannelProfile:
     farewell: tuple[tuple[str, str], ...] = ()  # what it says to them for the last time: language and text
     probe_every: timedelta = PROBE_EVERY
     valid_until: datetime | None = None  # as people say of its credential, where the provider does not
+    group: str = ""  # where it is an officer's own account: which group it belongs to,
+    officer: str = ""  # and whose it is: nothing is said on it while they are assigned to the incident
 
     def serves(self, regions: frozenset[RegionId]) -> bool:
         """Whether this channel speaks for any of ``regions``."""

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 
 import regex
 
+from dispatcher.model.account import EVERYBODY, officers
 from dispatcher.model.cap import Area, Certainty, MsgType, Severity, Status, Urgency
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, IncidentId
@@ -37,7 +38,7 @@ MAX_WARNINGS = 20
 
 KNOWN = frozenset({
     "v", "id", "source", "incident", "msg_type", "status", "kind", "sent", "place", "area", "severity", "urgency",
-    "certainty", "expires", "sequence", "facts", "reason", "playbooks",
+    "certainty", "expires", "sequence", "facts", "reason", "playbooks", "assigned",
 })  # fmt: skip
 
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")  # controls, bidi marks, zero-width characters
@@ -69,6 +70,7 @@ class IncidentEvent:
     facts: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     playbooks: tuple[PlaybookId, ...] = ()
+    assigned: tuple[str, ...] = ()  # officers at work on it; `EVERYBODY` where that could not be read
     digest: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -133,6 +135,7 @@ class IncidentHistory:
     stops: tuple[str, ...] = ()  # what is stopped now, in words
     read: bool = False  # a person has triggered or released an alert of it, and so knows the place
     withdrawn: bool = False  # a source took it back before anything was said about it
+    assigned: frozenset[str] = frozenset()  # officers who were ever named as being at work on it
 
     @property
     def carriers(self) -> frozenset[ChannelId]:
@@ -152,7 +155,7 @@ class IncidentHistory:
     def with_lanes_of(self, other: IncidentHistory) -> IncidentHistory:
         """This incident as it is once ``other`` is part of it."""
         lanes = {c: self._lane(c).beside(other._lane(c)) for c in {**self.lanes, **other.lanes}}
-        return replace(self, lanes=lanes)
+        return replace(self, lanes=lanes, assigned=self.assigned | other.assigned)
 
     def _lane(self, channel: ChannelId) -> LaneHistory:
         return self.lanes.get(channel, LaneHistory())
@@ -220,6 +223,7 @@ def parse_event(payload: bytes, *, source: str, received_at: datetime) -> Incide
         urgency=fields.lenient_choice("urgency", Urgency), certainty=fields.lenient_choice("certainty", Certainty),
         expires=fields.moment("expires"), sequence=fields.integer("sequence"), facts=fields.facts(),
         reason=fields.optional_text("reason", 200), playbooks=tuple(PlaybookId(p) for p in fields.texts("playbooks")),
+        assigned=fields.assigned(),
         digest=canonical_digest(data), unknown=unknown, warnings=tuple(fields.warnings),
     )  # fmt: skip
 
@@ -302,6 +306,13 @@ class _Fields:
             return tuple(clean(item, 200) for item in value)
         self.warnings.append(f"{name}: no list of at most {MAX_LIST} texts, left out")
         return ()
+
+    def assigned(self) -> tuple[str, ...]:
+        """Who is at work on it; where that is odd, nobody's account may speak, for one of them could be theirs."""
+        found = officers(self.data.get("assigned", []))
+        if found == (EVERYBODY,):
+            self.warnings.append("assigned: no list of officers' numbers, so no officer's own account speaks")
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Facts of sizes that this house carries; the others are warned about and left out."""

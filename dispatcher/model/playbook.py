@@ -173,7 +173,7 @@ class ChannelRule(Strict):
         return (
             channel.audience in self.audiences
             and (not self.kinds or channel.kind in self.kinds)
-            and (not self.only or channel.id in self.only)
+            and (not self.only or channel.id in self.only or channel.group in self.only)
         )
 
     def prepares(self, channel: ChannelProfile) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.command import Scope
 from dispatcher.model.delivery import PAGE_RANK, Delivery, IncidentId, Lane, Verb
 from dispatcher.model.errors import Fenced
@@ -14,11 +15,13 @@ class Fence:
     """The highest revision of each incident, or lane, that was ended: no earlier text starts to leave there.
 
     And the stops that people made: nothing at all leaves there until they are lifted; staff are paged all the same.
+    And the accounts whose owners have paused or revoked: nothing leaves on them, not even an end.
     """
 
     _revisions: dict[IncidentId, int] = field(default_factory=dict)
     _lanes: dict[Lane, int] = field(default_factory=dict)
     _stops: set[tuple[Scope, str]] = field(default_factory=set)
+    _withdrawn: set[ChannelId] = field(default_factory=set)
 
     def put_up(self, incident: IncidentId, revision: int) -> int | None:
         """Stop every text before ``revision``; what stood there before, for `put_back`."""
@@ -61,8 +64,18 @@ class Fence:
         """Lift that stop."""
         self._stops.discard((scope, ref))
 
+    def withdraw(self, account: ChannelId) -> None:
+        """Its owner wants nothing to leave on it."""
+        self._withdrawn.add(account)
+
+    def readmit(self, account: ChannelId) -> None:
+        """Its owner has agreed again."""
+        self._withdrawn.discard(account)
+
     def stops(self, delivery: Delivery) -> bool:
-        """Whether an end forbids this delivery's text; changes of earlier posts leave after any end."""
+        """Whether an end, or the owner of its account, forbids this delivery; changes of earlier posts leave after any end."""
+        if delivery.channel in self._withdrawn:
+            return True
         ended = max(self._revisions.get(delivery.incident, 0), self._lanes.get(delivery.lane, 0))
         return delivery.verb is Verb.POST and delivery.revision < ended
 

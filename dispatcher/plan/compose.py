@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from dispatcher.model.account import spared
 from dispatcher.model.alert import Alert, Planned, Purpose
 from dispatcher.model.cap import Realm, RegionId, Severity, Status
 from dispatcher.model.channel import ChannelId, ChannelProfile
@@ -116,7 +117,10 @@ def compose(
 
     A person's end needs no channel: it stops what has not left yet, even where nothing has left at all.
     """
-    profiles = select_channels(speech, deployment, history)
+    selected = select_channels(speech, deployment, history)
+    silent = frozenset[str]() if speech.purpose.ends else history.assigned
+    left_out = frozenset(c.id for c in selected if spared(c, silent))
+    profiles = tuple(c for c in selected if c.id not in left_out)
     if not profiles and not (speech.purpose.ends and requested_by and not speech.hold and not speech.partial):
         return Words(None)
     behind = _behind(speech, profiles, deployment)
@@ -140,6 +144,7 @@ def compose(
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
         facts=speech.facts if held else {}, unseen_place=occasion.unseen_place,
+        left_out=tuple(sorted(left_out)),
     ), rendered.notes, rendered.withheld)  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from dispatcher.model.account import spared
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import MsgType, RegionId, Severity
 from dispatcher.model.channel import ChannelId
@@ -44,6 +45,7 @@ class Plan:
     pages: tuple[Page, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    silenced: tuple[ChannelId, ...] = ()  # accounts of officers who it says are at work on it
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -52,8 +54,9 @@ class Plan:
 
     @property
     def left(self) -> tuple[ChannelId, ...]:
-        """Channels that are told at once that it is over for them."""
-        return () if self.ending is None or self.ending.held else tuple(p.channel for p in self.ending.plan)
+        """Channels on which nothing earlier leaves any more: the silenced, and those told at once that it is over for them."""
+        ending = () if self.ending is None or self.ending.held else self.ending.plan
+        return (*self.silenced, *(planned.channel for planned in ending))
 
 
 def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHistory, now: datetime) -> Plan:
@@ -61,16 +64,26 @@ def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHi
     if not deployment.realm.takes(event.status):
         note = f"status {event.status} does not enter realm {deployment.realm}"
         return Plan(state="refused", notes=(note,), pages=(Page(Cause.REFUSED, (*_about(event), note)),))
+    news = frozenset(event.assigned) - history.assigned
+    history = replace(history, assigned=history.assigned | news)
     if event.msg_type is MsgType.CANCEL:
         plan = _cancel(event, deployment, history)
     elif event.msg_type is MsgType.UPDATE:
         plan = _update(event, deployment, history)
     else:
         plan = _alert(event, deployment, history, now)
-    plan = replace(plan, notes=(*event.warnings, *(str(v) for v in plan.verdicts), *plan.notes))
+    silenced = tuple(one.id for one in deployment.channels.values() if spared(one, news))
+    notes = (*event.warnings, *(str(v) for v in plan.verdicts), *plan.notes, *_left_out(history, deployment))
+    plan = replace(plan, notes=notes, silenced=silenced)
     if plan.speech is None:
         return plan
     return _spoken(plan, plan.speech, event, deployment=deployment, history=history, now=now)
+
+
+def _left_out(history: IncidentHistory, deployment: Deployment) -> Iterator[str]:
+    """How many accounts stay silent because their officers are at work on it."""
+    if number := sum(spared(one, history.assigned) for one in deployment.channels.values()):
+        yield f"officers' own accounts left out, as they are assigned: {number}"
 
 
 def _spoken(

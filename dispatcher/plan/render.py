@@ -189,10 +189,14 @@ class _Speaker:
         return Block(language, f"{word}: {self.occasion.playbook.title}, {place}".removesuffix(", "), body)
 
     def _said(self, voice: Voice, variants: Iterable[list[Block]], *, repeated: bool = False) -> Text:
+        tight = None
         for blocks in variants:
             text = self.framed(blocks, repeated=repeated)
-            if voice.limit.fits(text.body):
+            if voice.limit.leaves_room(text.body):
                 return text
+            tight = tight or (text if voice.limit.fits(text.body) else None)
+        if tight is not None:
+            return tight
         self._degrade(f"no form fits {voice.limit.size} {voice.limit.unit}; the minimal text stands in")
         return self._least(voice, repeated=repeated)
 

@@ -27,7 +27,7 @@ def _retraction(correction: Alert, posts: Posts, profiles: Mapping[ChannelId, Ch
     texts, plan = {}, []
     for delivery in deliveries:
         profile = profiles.get(delivery.channel)
-        if profile is None or profile.audience is Audience.STAFF:
+        if profile is None or profile.audience is Audience.STAFF or _its_owners(profile):
             continue
         text = _changed(correction, earlier, delivery, profile)
         texts[text.key] = text
@@ -40,6 +40,12 @@ def _retraction(correction: Alert, posts: Posts, profiles: Mapping[ChannelId, Ch
         plan=tuple(plan), revision=correction.revision + 1, people=0, deliver_within=timedelta(hours=24),
         reason=f"corrected by {correction.code}", requested_by=correction.requested_by, about=earlier.id,
     )  # fmt: skip
+
+
+def _its_owners(profile: ChannelProfile) -> bool:
+    """Whether nobody but an officer can change what stands there: the correction has told them, and no one else is asked."""
+    deletes = profile.after_correction is AfterCorrection.DELETE and Power.DELETE in profile.powers
+    return bool(profile.group) and not deletes and Power.EDIT not in profile.powers
 
 
 def _planned(profile: ChannelProfile, delivery: Delivery, text: str) -> Planned:

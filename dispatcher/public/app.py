@@ -1,6 +1,6 @@
-"""The public listener: the page on which people sign up for push messages, what that page asks for, and cards.
+"""The public listener: the page on which people sign up for push messages, officers' own pages beside it, and cards.
 
-Whatever comes in here is a stranger's: small, counted, checked, and of no weight for anything but their own subscription.
+Whatever comes in here is a stranger's: small, counted, checked, and of no weight for anything but what is their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
+from dispatcher.accounts.book import Accounts
 from dispatcher.cards.studio import Studio
 from dispatcher.channels._webpush import LONGEST_ENDPOINT, origin_of, subscription
 from dispatcher.channels.base import ChannelSettings
@@ -24,6 +25,7 @@ from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.errors import JournalError
 from dispatcher.public.brake import Brake
 from dispatcher.public.images import PATH, Images
+from dispatcher.public.own import OwnPages
 from dispatcher.setup import Setup
 from dispatcher.subscribers import JournalSubscribers
 from dispatcher.web import PAGE_HEADERS
@@ -73,6 +75,7 @@ class Desk:
     setup: Setup
     channels: Callable[[], Mapping[ChannelId, tuple[str, ChannelSettings]]]
     subscribers: JournalSubscribers
+    accounts: Accounts
     brake: Brake = field(default_factory=Brake)
     cards: Studio | None = None
 
@@ -99,6 +102,9 @@ def make_public(desk: Desk) -> web.Application:
     app.router.add_delete("/push/{channel}/", signs.end)
     if desk.cards is not None:
         app.router.add_get(PATH, Images(desk.cards, desk.brake).send)
+    own = OwnPages(desk.accounts, desk.setup, desk.brake)
+    app.router.add_get("/own/{token}", own.page)
+    app.router.add_post("/own/{token}", own.decide)
     for path in sorted(_HERE.iterdir()):
         if path.suffix in _TYPES:
             app.router.add_get(f"/push/{path.name}", _sender(path.read_bytes(), _TYPES[path.suffix]))

@@ -13,4 +13,6 @@ class PublicSettings(Strict):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8090, ge=0, le=65535)
-    public_url: Url = Field(default="", description="where strangers reach it; providers fetch cards there")
+    public_url: Url = Field(
+        default="", description="where strangers reach it: providers for cards, officers for pages of their own"
+    )

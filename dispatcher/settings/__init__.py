@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dispatcher.accounts.groups import Group
 from dispatcher.cards.settings import CardSettings
 from dispatcher.channels.base import ChannelSettings, Credential
 from dispatcher.channels.http import HttpClient
@@ -25,6 +26,7 @@ from dispatcher.model.people import Roster
 from dispatcher.model.playbook import Release, Strict
 from dispatcher.plan.library import load_library
 from dispatcher.public.settings import PublicSettings
+from dispatcher.settings.accounts import load_groups
 from dispatcher.settings.advice import advice
 from dispatcher.settings.cards import card_secret, in_drill, usable_cards
 from dispatcher.settings.channels import Territory, load_channels
@@ -62,6 +64,7 @@ class Loaded:
     files: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[Problem, ...] = ()
     canaries: Mapping[ChannelId, tuple[str, ChannelSettings]] = field(default_factory=dict)
+    accounts: Mapping[str, Group] = field(default_factory=dict)
 
 
 def load(path: Path, *, wall: str = WALL, kept: Mapping[str, str] | None = None, drill: Path | None = None) -> Loaded:
@@ -93,13 +96,15 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
                 "heartbeat": None,
                 "public": public,
                 "cards": cards,
+                "accounts": {},
                 "console": ConsoleSettings(),
             }
         )
     cards, no_cards = usable_cards(document, main)
     territory = Territory(main.realm, main.sender.sender, load_regions(main, sources), wall, drill, cards is not None)
     channels = load_channels(_documents(document, main.channels_file, ChannelsFile, sources), territory)
-    profiles = tuple(channels.profiles.values())
+    accounts = load_groups(document, main.accounts, territory, public=main.public is not None)
+    profiles = (*channels.profiles.values(), *accounts.samples())
     names = tuple(region.name for region in territory.regions)
     texts, unread = _playbook_files(main, path, sources)
     playbooks, broken = load_library(
@@ -118,16 +123,16 @@ def read_all(path: Path, *, wall: str, kept: Mapping[str, str] | None, drill: Pa
     )  # fmt: skip
     return Loaded(
         deployment=deployment, channels=channels.settings, broker=main.broker, journal=main.journal,
-        console=main.console, problems=(*no_cards, *channels.problems, *reporters.problems, *nobody, *unread, *broken),
+        console=main.console, problems=(*no_cards, *channels.problems, *accounts.problems, *reporters.problems, *nobody, *unread, *broken),
         warnings=(
             *advice(document, deployment, channels.settings, main.console.tokens_file, cards), *unreachable(document, roster),
         ),
         secrets=(
-            *channels.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
+            *channels.secrets, *accounts.secrets, *_broker_secret(document, main.broker), *_heartbeat_secret(document, main.heartbeat),
             *card_secret(document, cards),
         ),
         digest=sources.digest, heartbeat=main.heartbeat, public=main.public, cards=cards, http_client=main.http_client,
-        files=sources.texts, canaries=channels.canaries,
+        files=sources.texts, canaries=channels.canaries, accounts=accounts.groups,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
+from dispatcher.accounts.groups import GroupSettings
 from dispatcher.cards.settings import CardSettings
 from dispatcher.channels.http import HttpClient
 from dispatcher.console.auth import ConsoleSettings
@@ -152,6 +153,7 @@ class Main(Strict):
     regions_file: Path | None = Field(default=None, description="GeoJSON with the properties ags, name, kind")
     channels: RawChannels = Field(default_factory=dict)
     channels_file: Path | None = None
+    accounts: Mapping[Id, GroupSettings] = Field(default_factory=dict, description="officers' own accounts, by group")
     sources: Mapping[str, Any] = Field(default_factory=dict, description="systems that report incidents, by name")
     sources_file: Path | None = None
     people: Mapping[PersonName, PersonEntry] = Field(default_factory=dict, description="who is paged, by name")

@@ -15,6 +15,8 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from dispatcher.accounts.book import Accounts
+from dispatcher.accounts.opening import Opener
 from dispatcher.channels.http import http_client
 from dispatcher.clock import SystemClock
 from dispatcher.console.app import Context, facts_to_hub, make_console
@@ -24,7 +26,7 @@ from dispatcher.feed import Feed
 from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.launch import Launch
-from dispatcher.links import SignedLinks
+from dispatcher.links import AccountLinks, SignedLinks
 from dispatcher.model.alert import Post
 from dispatcher.model.cap import Realm, Region, RegionId
 from dispatcher.model.channel import Audience, ChannelId, ChannelProfile, TextLimit, Unit
@@ -169,9 +171,13 @@ async def control_room(
             tokens.add(token, role, person=person)
         tokens.add(SOURCE_TOKEN, "source", source="einsatzleit")
         ready = {"journal": True, "broker": True}
+        http = await stack.enter_async_context(http_client())
+        accounts = Accounts(
+            journal=journal, setup=setup, fence=fence, opener=Opener({}, http), links=AccountLinks("key"), clock=clock
+        )
         context = Context(
             pipeline=pipeline, journal=journal, setup=setup, hub=hub, tokens=tokens, clock=clock,
-            board=Board(pipeline, await stack.enter_async_context(http_client())), settings=ConsoleSettings(), links=SignedLinks("key"), ready=lambda: ready, tickets=tickets or Tickets(),
+            board=Board(pipeline, http), settings=ConsoleSettings(), links=SignedLinks("key"), accounts=accounts, ready=lambda: ready, tickets=tickets or Tickets(),
         )  # fmt: skip
         client = await stack.enter_async_context(TestClient(TestServer(make_console(context))))
         stack.callback(hub.close)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from unit.house import CHANNELS, channel
 
+from dispatcher.accounts.groups import GroupSettings, WaySettings
 from dispatcher.cards.settings import CardSettings, PushSettings
 from dispatcher.channels.base import ChannelSettings, Credential, kinds, load_kind
 from dispatcher.console.auth import ConsoleSettings, Entry, TokensFile
@@ -36,7 +37,7 @@ SETTINGS, PLAYBOOKS = ((DOCS / name).read_text() for name in ("configuration.md"
 MODELS: dict[str, type[BaseModel]] = {
     "`dispatcher.yaml`": Main, "`sender`": SenderEntry, "`sender.contact`": Contact, "`broker`": MqttSettings,
     "`journal`": JournalSettings, "`console`": ConsoleSettings, "`public`": PublicSettings, "`cards`": CardSettings,
-    "`cards.push`": PushSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "Channels": ChannelEntry,
+    "`cards.push`": PushSettings, "`heartbeat`": HeartbeatSettings, "`regions`": RegionEntry, "`accounts`": GroupSettings, "`ways`": WaySettings, "Channels": ChannelEntry,
     "`rate`": RateEntry, "`credential`": Credential, "Sources": Source, "`map`": Rule, "`signature`": Signature, "People": PersonEntry,
     "Tokens": TokensFile, "`tokens`": Entry,
 }  # fmt: skip

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from dispatcher.journal import (
+    accounts,
     keeping,
     moves,
     neighbours,
@@ -38,6 +39,7 @@ from dispatcher.journal.steps import Step
 from dispatcher.journal.store import Entry, IncidentRow, Letter
 from dispatcher.journal.subscribers import Subscriber
 from dispatcher.journal.tables import metadata
+from dispatcher.model.account import Account, Standing
 from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.command import Scope
@@ -87,6 +89,7 @@ ENTRY = Entry(
 ATTEMPT = Attempt(delivery=delivery().id, number=1, started_at=NOW, ended_at=NOW, result=Result.ACCEPTED)
 STEP = Step(delivery().move(DeliveryState.ACCEPTED), (DeliveryState.ACCEPTED,), DeliveryState.SENDING, ATTEMPT)
 SUBSCRIBER = Subscriber("https://x", b"", b"", ("leer",))
+OWN = Account(channel=ChannelId("officers-1"), group="officers", officer="4711", standing=Standing.PAUSED, at=NOW)
 STOP = StopRow(Scope.CHANNEL, "website", "anna", "broken", NOW)
 INCIDENT, ALERT, DELIVERY = IncidentId("i1"), AlertId("a1"), DeliveryId("a1:website")
 
@@ -137,6 +140,12 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "subscribe": [partial(subscribers.subscribe, channel="c", one=SUBSCRIBER, at=NOW, most=9)] * 2,
     "subscribed": [partial(subscribers.subscribed, channel="c", regions=["leer"])],
     "unsubscribe": [partial(subscribers.unsubscribe, channel="c", endpoints=["https://x"])],
+    "accounts": [accounts.accounts],
+    "invite": [partial(accounts.invite, invited=[OWN], renewed=[OWN], person="anna")],
+    "change": [partial(accounts.change, account=OWN, said="paused", why="its owner has paused")],
+    "at_work": [accounts.at_work],
+    "assigned": [partial(accounts.assigned, incident=INCIDENT)],
+    "assign": [partial(accounts.assign, incident=INCIDENT, officers=["4711"], at=NOW)],
     "write_stop": [partial(standing.write_stop, stop=STOP)],
     "write_resume": [
         partial(standing.write_resume, scope=STOP.scope, ref=STOP.ref, person=person, at=NOW) for person in ("anna", "ben")
@@ -191,9 +200,9 @@ def units(module: ModuleType) -> set[str]:
 
 def test_every_unit_is_tried() -> None:
     """No unit of store, queries or log is left out of the test below."""
-    assert units(store) | units(subscribers) | units(superseding) | units(steps) | units(moves) | units(
-        standing
-    ) | units(keeping) | units(queries) | units(neighbours) | units(facts) == set(UNITS)
+    assert units(store) | units(subscribers) | units(accounts) | units(superseding) | units(steps) | units(
+        moves
+    ) | units(standing) | units(keeping) | units(queries) | units(neighbours) | units(facts) == set(UNITS)
 
 
 def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> None:
@@ -211,6 +220,7 @@ def test_every_statement_can_be_told_to_postgresql(interpreter: Interpreter) -> 
         "attempts",
         "stops",
         "used_links",
+        "assignments",
     }
     assert any("RETURNING facts.seq" in told for told in interpreter.told)
     assert not [told for told in interpreter.told if "?" in told]

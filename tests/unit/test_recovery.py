@@ -358,3 +358,24 @@ async def test_a_held_alert_outlives_a_channel_that_is_gone(tmp_path: Path) -> N
         await found.pipeline.command(Release(person="anna", alert=alert, digest=digest))
         await found.quiet()
         assert await found.states() == {**dict.fromkeys(LEER, "accepted"), "website": "cancelled"}
+
+
+async def test_who_came_to_work_on_it_is_not_sent_again_what_was_cut_off(tmp_path: Path) -> None:
+    """After a crash nothing that was cut off goes once more to the account of an officer assigned meanwhile."""
+    own = channel("own", group="officers", officer="4711")
+    where = deployment(channels=(*CHANNELS, own))
+    never = asyncio.Event()
+
+    async def hang(_: Post) -> Outcome:
+        await never.wait()
+        return TEMPORARY
+
+    async with road(tmp_path, where, own=hang) as before:
+        await before.receive()
+        await until(lambda: before.said("own") != [])
+        await before.receive(id="2", msg_type="update", assigned=["4711"])
+    async with road(tmp_path, where) as after:
+        await after.quiet()
+        assert after.said("own") == []
+        [found] = await after.deliveries(channel=own.id)
+        assert (found.state, found.doubtful) == ("superseded", True)
