@@ -78,7 +78,7 @@ def _mask_keys(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mut
     return event
 
 
-def _redact_line(_logger: Any, _name: str, line: str) -> str:
+def _redact_line(_logger: Any, _name: str, line: Any) -> str:
     """The finished line: a secret in a list or in a traceback is one as well."""
     return redact(line)
 
