@@ -125,7 +125,7 @@ async def test_channels_say_what_they_have_done(tmp_path: Path) -> None:
         assert channels[WEBSITE]["latest"]["state"] == "accepted"
         assert channels[WEBSITE]["latest"]["delivery"] == f"{second['alerts'][0]['id']}:{WEBSITE}"
         assert channels[WEBSITE]["limit"] == {
-            "unit": "characters", "size": 4_000, "url_length": None, "escaped": [], "most_bytes": None,
+            "unit": "characters", "size": 4_000, "url_length": None, "escaped": [], "most_bytes": None, "spare": 0,
         }  # fmt: skip
         assert channels["duty-team"]["latest"] is None
 
