@@ -7,11 +7,11 @@ one that could handle more than `MAX_WORK` characters is refused. So rendering n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import jinja2
-import regex
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -34,9 +34,9 @@ _ALLOWED = (
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Concat, nodes.Filter, nodes.Test,
 )  # fmt: skip
 
-_SPACES = regex.compile(r"[ \t]+")
-_LINE_ENDS = regex.compile(r" ?\n ?")
-_EMPTY_LINES = regex.compile(r"\n{3,}")
+_SPACES = re.compile(r"[ \t]+")
+_LINE_ENDS = re.compile(r" ?\n ?")
+_EMPTY_LINES = re.compile(r"\n{3,}")
 
 
 class TemplateRefused(ValueError):
