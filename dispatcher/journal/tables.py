@@ -110,6 +110,10 @@ incidents = Table(
     Index("incidents_by_change", "updated_at"),
 )  # fmt: skip
 
+# Hardly any incident is open and speaks; without this index the question for neighbours walks over all of the last hours.
+_speaking = incidents.c.open.is_(True) & incidents.c.playbook.is_not(None)
+Index("incidents_speaking", incidents.c.updated_at, sqlite_where=_speaking)
+
 alerts = Table(
     "alerts", metadata,
     Column("id", String, primary_key=True),

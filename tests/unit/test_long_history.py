@@ -53,6 +53,15 @@ def test_no_unit_reads_a_whole_table(plans: dict[str, list[tuple[str, str]]]) ->
     assert [(n, plan) for n, plan in scans if n not in LISTS and not plan.endswith("INDEX alerts_unwritten")] == []
 
 
+def test_neighbours_are_found_among_those_who_speak(plans: dict[str, list[tuple[str, str]]]) -> None:
+    """A flood of events that no playbook is for does not make the next event slower: its incidents are not looked at."""
+    asked = [
+        plan for steps in plans.values() for plan, sql in steps if "incidents.updated_at >" in sql and "LIMIT" in sql
+    ]
+    assert asked
+    assert [p for p in asked if p.startswith("SEARCH incidents") and "incidents_speaking" not in p] == []
+
+
 def test_no_unit_looks_for_what_has_ended_by_its_state(
     plans: dict[str, list[tuple[str, str]]],
 ) -> None:
