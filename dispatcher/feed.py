@@ -17,6 +17,7 @@ from dispatcher.model.delivery import IncidentId
 Sink = Callable[[Sequence[Fact]], Awaitable[None]]
 
 CHUNK = 500
+BREATH = 0.02  # seconds in which commits that belong together come together, and first bytes leave before they are read
 QUIET_SECONDS = 0.1  # in which nothing new came: the fan-out is over
 _NO_LEVEL = str.maketrans(dict.fromkeys("/#+\0", "_"))
 LONGEST_SECONDS = 1.0  # that the broker is not told of one that goes on and on
@@ -43,11 +44,14 @@ class Feed:
         seq = await journal.read(queries.last_seq) if after is None else after
         while True:
             await self._wake.wait()
+            await asyncio.sleep(BREATH)
             self._wake.clear()
             while facts := await journal.read(partial(queries.facts_after, seq=seq, limit=CHUNK)):
                 seq = facts[-1].seq
                 for sink in self._sinks:
                     await sink(facts)
+                if len(facts) < CHUNK:  # that was all; whatever is committed from now on wakes
+                    break
 
 
 class MqttStatus:

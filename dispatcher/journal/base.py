@@ -20,7 +20,9 @@ from dispatcher.journal.disk import Disk
 from dispatcher.journal.guard import Guard
 from dispatcher.journal.inspection import Inspection
 from dispatcher.journal.prepared import SqliteConnection, SqliteEngine
-from dispatcher.journal.writer import Executor, InlineExecutor, T, ThreadExecutor, Unit, translated
+from dispatcher.journal.reader import InlineReaders, Readers, ThreadReaders
+from dispatcher.journal.units import T, Unit, translated
+from dispatcher.journal.writer import Executor, InlineExecutor, ThreadExecutor
 from dispatcher.model.errors import JournalBroken, JournalBusy, JournalLocked
 from dispatcher.model.playbook import Strict
 from dispatcher.telemetry import logger
@@ -55,11 +57,11 @@ class Journal(Protocol):
 class SqliteJournal:
     """SQLite in WAL mode with synchronous=FULL: one writer, readers in ``mode=ro``."""
 
-    def __init__(self, writer: Executor, readers: Engine, disk: Disk, guard: Guard, inspection: Inspection) -> None:
+    def __init__(self, writer: Executor, readers: Readers, disk: Disk, guard: Guard, inspection: Inspection) -> None:
         """Use `open_journal` to make one."""
         self._writer, self._readers, self._disk, self._guard = writer, readers, disk, guard
         self._inspection = inspection
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-tender")
 
     def write(self, unit: Unit[T]) -> asyncio.Future[T]:
         """Run ``unit`` in the writer's next transaction."""
@@ -67,7 +69,7 @@ class SqliteJournal:
 
     async def read(self, unit: Unit[T]) -> T:
         """Run ``unit`` on a reading connection, off the event loop; raises `JournalBusy` or `JournalBroken`."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, unit)
+        return await self._readers.submit(unit)
 
     @property
     def trouble(self) -> str:
@@ -114,26 +116,17 @@ class SqliteJournal:
         await run(self._guard.rescue)
         raise gone
 
-    def _read(self, unit: Unit[T]) -> T:
-        try:
-            with self._readers.connect() as connection:
-                return unit(connection)
-        except DBAPIError as error:
-            found = translated(error)
-            self._inspection.note(found)
-            raise found from error
-
     def close(self) -> None:
         """Readers first, the writer last, so that its close checkpoints the log."""
         self._inspection.close()
         self._pool.shutdown(wait=True)
-        self._readers.dispose()
+        self._readers.close()
         self._guard.close()
         self._writer.close()
         self._disk.close()
 
 
-def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
+def sqlite_engine(path: Path, *, readonly: bool = False) -> SqliteEngine:
     """An engine over ``path`` that begins immediately when it writes and never when it reads."""
     uri = f"sqlite:///file:{path}?mode={'ro' if readonly else 'rwc'}&uri=true"
     made = create_engine(uri, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 2})
@@ -150,7 +143,8 @@ def sqlite_engine(path: Path, *, readonly: bool = False) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: SqliteConnection) -> None:
-        connection.tell("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        if not connection.driver.in_transaction:
+            connection.tell("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -195,14 +189,15 @@ async def open_journal(
     path: Path, *, inline: bool = False,
     on_commit: Callable[[], None] = lambda: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
 ) -> AsyncIterator[SqliteJournal]:  # fmt: skip
-    """The journal at ``path``, created or migrated first. ``inline`` runs writes on the caller's thread.
+    """The journal at ``path``, created or migrated first. ``inline`` runs all on the caller's thread.
 
     Raises `JournalLocked`, and `JournalDamaged`, `JournalBroken` or `JournalBusy` where its file cannot be used.
     """
     old = sqlite3.sqlite_version_info < WAL_RESET_FIXED
     log.info("sqlite", version=sqlite3.sqlite_version, needs_single_writer=old)
     lock = lock_file(path)
-    engine, disk, inspection = sqlite_engine(path), Disk(path), Inspection(path)
+    engine, reading = sqlite_engine(path), sqlite_engine(path, readonly=True)
+    disk, inspection = Disk(path), Inspection(path)
 
     def broken(error: JournalBroken) -> None:
         inspection.note(error)
@@ -217,12 +212,16 @@ async def open_journal(
             if inline
             else ThreadExecutor(engine, loop, on_commit, broken, disk.give_way)
         )
-        journal = SqliteJournal(writer, sqlite_engine(path, readonly=True), disk, Guard(path), inspection)
+        readers: Readers = (
+            InlineReaders(reading, inspection.note) if inline else ThreadReaders(reading, loop, inspection.note)
+        )
+        journal = SqliteJournal(writer, readers, disk, Guard(path), inspection)
         try:
             yield journal
         finally:
             await loop.run_in_executor(None, journal.close)
     finally:
         inspection.close()
+        reading.dispose()
         engine.dispose()
         os.close(lock)

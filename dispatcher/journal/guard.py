@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from dispatcher.journal.writer import translated
+from dispatcher.journal.units import translated
 from dispatcher.model.errors import JournalBroken
 from dispatcher.telemetry import logger
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
-from dispatcher.journal.writer import translated
+from dispatcher.journal.units import translated
 from dispatcher.model.errors import JournalBusy, JournalDamaged, JournalError
 from dispatcher.telemetry import logger
 

@@ -38,12 +38,18 @@ class SqliteEngine(Engine):
 class SqliteConnection(Connection):
     """Tells SQLite's driver what is prepared, and SQLAlchemy everything else."""
 
+    @property
+    def driver(self) -> sqlite3.Connection:
+        """SQLite's own connection."""
+        found: sqlite3.Connection = self.connection.dbapi_connection  # type: ignore[assignment]
+        return found
+
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         """As SQLAlchemy does it, but what is prepared answers with `Rows`."""
         known = _PREPARED.get(statement)
         if known is None:
             return super().execute(statement, parameters, execution_options=execution_options)
-        if not self.in_transaction():
+        if not self.driver.in_transaction:
             self.begin()
         many = isinstance(parameters, list)
         first = parameters[0] if many else parameters or {}
@@ -55,7 +61,7 @@ class SqliteConnection(Connection):
 
     def tell(self, sql: str, values: Sequence[Any] = (), *, many: bool = False) -> list[Any]:
         """Whatever SQLite answers to ``sql``, with ``values`` for each of its marks or ``many`` of them; SQLAlchemy's errors."""
-        cursor = self.connection.cursor()
+        cursor = self.driver.cursor()
         try:
             if many:
                 cursor.executemany(sql, values)
@@ -66,6 +72,13 @@ class SqliteConnection(Connection):
             raise DBAPIError.instance(sql, None, error, sqlite3.Error) from error
         finally:
             cursor.close()
+
+    def leave(self) -> None:
+        """Undo what is not committed; SQLAlchemy's books are closed as well, if a statement opened them."""
+        if self.driver.in_transaction:
+            self.tell("ROLLBACK")
+        if self.in_transaction():
+            self.rollback()
 
 
 class Rows(list[Any]):

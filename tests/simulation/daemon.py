@@ -25,6 +25,7 @@ from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.disk import Disk as Room
 from dispatcher.journal.guard import Guard
 from dispatcher.journal.inspection import Inspection
+from dispatcher.journal.reader import InlineReaders
 from dispatcher.journal.schema import prepare
 from dispatcher.journal.writer import InlineExecutor
 from dispatcher.launch import Launch
@@ -60,16 +61,16 @@ class File:
         self.path = folder / "journal.sqlite"
         self._engines = sqlite_engine(self.path), sqlite_engine(self.path, readonly=True)
         event.listen(self._engines[0], "connect", _do_not_wait)
-        self._guards: list[Guard] = []
+        self._open: list[Guard | InlineExecutor | InlineReaders] = []
         prepare(self._engines[0])
         self.drop_connections()
         self._new = self.path.read_bytes()
 
     def drop_connections(self) -> None:
         """A life is over: only what is committed stays."""
-        for guard in self._guards:
-            guard.close()
-        self._guards.clear()
+        for one in self._open:
+            one.close()
+        self._open.clear()
         for engine in self._engines:
             engine.dispose()
 
@@ -82,9 +83,9 @@ class File:
     def open(self, on_commit: Callable[[], None]) -> SqliteJournal:
         """The journal as `open_journal` makes it with ``inline``."""
         writing, reading = self._engines
-        self._guards.append(Guard(self.path))
-        room, inspection = Room(self.path), Inspection(self.path)
-        return SqliteJournal(InlineExecutor(writing, on_commit), reading, room, self._guards[-1], inspection)
+        writer, readers, guard = InlineExecutor(writing, on_commit), InlineReaders(reading), Guard(self.path)
+        self._open += [readers, writer, guard]
+        return SqliteJournal(writer, readers, Room(self.path), guard, Inspection(self.path))
 
 
 def _do_not_wait(connection: sqlite3.Connection, _: object) -> None:

@@ -12,7 +12,7 @@ from simulation.world import World, never
 from unit.house import full, roomy
 
 from dispatcher.journal.base import SqliteJournal
-from dispatcher.journal.writer import T, Unit
+from dispatcher.journal.units import T, Unit
 from dispatcher.model.errors import JournalBusy
 
 QUICK, READING, ANSWER = 0.004, 0.001, 0.001  # seconds

@@ -20,8 +20,8 @@ from dispatcher.intake.base import Inbound, Receipt
 from dispatcher.journal import queries
 from dispatcher.journal.base import Journal, open_journal
 from dispatcher.journal.batch import StepBatch
-from dispatcher.journal.writer import T
-from dispatcher.journal.writer import Unit as Work
+from dispatcher.journal.units import T
+from dispatcher.journal.units import Unit as Work
 from dispatcher.launch import Launch
 from dispatcher.model.alert import Alert, Planned, Post, Purpose, Text, TextSet
 from dispatcher.model.cap import Realm, Region, RegionId, Severity, Status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,15 +33,19 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @contextmanager
 def commits(engine: Engine) -> Iterator[list[int]]:
-    """A list that grows by one with every commit."""
+    """A list that grows by one with every commit of a connection that is opened meanwhile."""
     counted: list[int] = []
 
-    def count(_: Connection) -> None:
-        counted.append(1)
+    def count(statement: str) -> None:
+        counted.extend([1] * (statement == "COMMIT"))
 
-    event.listen(engine, "commit", count)
+    def watch(connection: sqlite3.Connection, _: object) -> None:
+        connection.set_trace_callback(count)
+
+    engine.dispose()
+    event.listen(engine, "connect", watch)
     yield counted
-    event.remove(engine, "commit", count)
+    event.remove(engine, "connect", watch)
 
 
 @contextmanager
@@ -191,12 +196,13 @@ async def test_a_damaged_file_is_the_end(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["inline", "thread"])
 async def test_a_page_torn_out_is_the_end(kind: str, engine: Engine, tmp_path: Path) -> None:
     """Where a unit meets damage in the middle of the file, the answer is `JournalBroken` and no error of that unit."""
-    executor = executors(kind, engine)
-    await executor.submit(number(1))
+    with engine.begin() as connection:
+        number(1)(connection)
     engine.dispose()
     path = tmp_path / "numbers.sqlite"
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    executor = executors(kind, engine)
     with pytest.raises(JournalBroken, match="malformed"):
         await executor.submit(number(2))
     executor.close()
