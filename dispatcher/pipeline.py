@@ -38,6 +38,7 @@ from dispatcher.launch import Launch, Outgoing
 from dispatcher.model.alert import Alert, post_for
 from dispatcher.model.channel import ChannelProfile, Power
 from dispatcher.model.command import (
+    Assign,
     Command,
     Confirm,
     Farewell,
@@ -80,7 +81,7 @@ from dispatcher.telemetry import ATTEMPTS, DELIVERIES, EVENTS, PAGES, logger
 log = logger("pipeline")
 
 ATTEMPT_SECONDS = 15.0
-_Word = TypeVar("_Word", IncidentEvent, Speak)
+_Word = TypeVar("_Word", IncidentEvent, Speak, Assign)
 _CAUSES: dict[type[Unreadable], Cause] = {BadSignature: Cause.SIGNATURE}
 
 
@@ -168,6 +169,9 @@ class Pipeline:
             case Speak():
                 async with self._at_home(command) as at_home:
                     return await decisions.speaking.speak(at_home)
+            case Assign():
+                async with self._at_home(command) as named_at_home:
+                    return await decisions.assigning.assign(named_at_home)
             case Retract():
                 async with self._serial(decisions.means.home(await self._incident_of(command.alert))):
                     return await decisions.speaking.retract(command)
@@ -250,21 +254,12 @@ class Pipeline:
     async def _bury(self, inbound: Inbound, error: Unreadable, now: datetime) -> Receipt:
         """A dead letter: kept as it came, acknowledged, and a person told at once."""
         cause = Cause.RETAINED if inbound.retained else _CAUSES.get(type(error), Cause.UNREADABLE)
-        pages = self._pages(
-            (Page(cause, (str(error), f"from {visible(inbound.source)}")),),
-            inbound.payload,
-            _page_key(inbound),
-            now,
-            inbound.source,
-        )
+        page = Page(cause, (str(error), f"from {visible(inbound.source)}"))
+        pages = self._pages((page,), inbound.payload, _page_key(inbound), now, inbound.source)
         with self.launch.boarding(pages) as boarding:
             letter = Letter(
-                source=inbound.source,
-                payload=inbound.payload,
-                reason=str(error),
-                received_at=now,
-                pages=boarding.alerts,
-            )
+                source=inbound.source, payload=inbound.payload, reason=str(error), received_at=now, pages=boarding.alerts
+            )  # fmt: skip
             recorded = await self.journal.write(partial(store.record_letter, letter=letter))
             if recorded.state == "unreadable":
                 boarding.go(now)

@@ -17,7 +17,7 @@ from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.journal.batch import StepBatch
 from dispatcher.journal.steps import Step
 from dispatcher.launch import Outgoing
-from dispatcher.model.account import spared
+from dispatcher.model.account import silenced
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryId, DeliveryState, Outcome, Reason, Result
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Fence
@@ -98,7 +98,7 @@ class Recovery:
             for planned in end.plan:
                 self.fence.put_up_lane((end.incident, planned.channel), end.revision)
         for incident, (revision, officers) in (await self.journal.read(at_work)).items():
-            for account in [c.id for c in self.setup.deployment.channels.values() if spared(c, officers)]:
+            for account in silenced(self.setup.deployment.channels.values(), officers):
                 self.fence.put_up_lane((incident, account), revision + 1)
 
     async def take_up(self, found: Sequence[Outgoing]) -> list[Outgoing]:

@@ -107,6 +107,14 @@ def join(
     _daemon(url, token).show("POST", f"incidents/{quote(incident, safe='')}/join", {"into": into})
 
 
+def assign(
+    incident: Incident, officers: Annotated[list[str], typer.Argument(help="Their numbers, no names.")], *,
+    url: Url = HERE, token: Token = "",
+) -> None:  # fmt: skip
+    """Name officers who are at work on it: their own accounts stay silent."""
+    _daemon(url, token).show("POST", f"incidents/{quote(incident, safe='')}/assign", {"officers": officers})
+
+
 def stop(
     scope: Annotated[Scope, typer.Argument(help="What is stopped.")],
     ref: Annotated[str, typer.Argument(help="The incident or channel; nothing for all.")] = "", *,
@@ -159,6 +167,6 @@ def held(*, url: Url = HERE, token: Token = "") -> None:
 
 
 COMMANDS = (
-    held, release, reject, renew, update, all_clear, false_alarm, reopen, join, retract, stop, resume, confirm, resend,
+    held, release, reject, renew, update, all_clear, false_alarm, reopen, join, assign, retract, stop, resume, confirm, resend,
     farewell,
 )  # fmt: skip

@@ -86,7 +86,10 @@ async def _for_people(call: Call[Nothing], name: str) -> web.Response:
     if not who.role.may(Role.VIEWER):
         raise HttpProblem(403, f"role {who.role} has no page")
     operates = who.role.may(Role.OPERATOR)
-    return html(name, call.context, who=who, operates=operates, regions=call.context.deployment.regions)
+    return html(
+        name, call.context, who=who, operates=operates, regions=call.context.deployment.regions,
+        accounts=bool(call.context.accounts.groups),
+    )  # fmt: skip
 
 
 async def _begin(call: Call[Any], who: Identity, response: web.Response) -> web.Response:

@@ -102,6 +102,12 @@ class Joining(Shape):
     into: Id
 
 
+class Assigned(Shape):
+    """Officers who are at work on an incident: nothing more is said on their own accounts."""
+
+    officers: Annotated[list[Officer], Field(min_length=1, max_length=MAX_ASSIGNED)]
+
+
 class Stopped(Shape):
     """What shall not leave any more, and why; ``ref`` is an incident or a channel, empty for all."""
 

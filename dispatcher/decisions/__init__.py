@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from dispatcher.decisions.assigning import Assigning
 from dispatcher.decisions.means import Means
 from dispatcher.decisions.parting import Parting
 from dispatcher.decisions.posting import Posting
@@ -26,11 +27,14 @@ class Decisions:
     stopping: Stopping
     posting: Posting
     parting: Parting
+    assigning: Assigning
 
     @classmethod
     def over(cls, means: Means) -> Self:
         """All of them over the same ``means``."""
-        return cls(means, Speaking(means), Releasing(means), Stopping(means), Posting(means), Parting(means))
+        return cls(
+            means, Speaking(means), Releasing(means), Stopping(means), Posting(means), Parting(means), Assigning(means)
+        )  # fmt: skip
 
     async def apart(self, command: Stop | Resume | Farewell) -> str:
         """Carry out what concerns no single incident's words, and needs no lock."""

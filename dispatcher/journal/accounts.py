@@ -5,8 +5,8 @@ Facts name an account by its pseudonym, and nothing that its owner has entrusted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, String, bindparam, insert, or_, select, update
@@ -15,7 +15,9 @@ from dispatcher.journal import tables as t
 from dispatcher.journal.log import add_fact, add_facts, add_missing
 from dispatcher.journal.moves import set_state
 from dispatcher.journal.prepared import prepared
+from dispatcher.journal.superseding import take_out
 from dispatcher.model.account import Account, Standing
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import UNTRIED, DeliveryState, IncidentId
 
 _NAMES = tuple(field.name for field in fields(Account))
@@ -66,10 +68,28 @@ def change(connection: Connection, account: Account, said: str, *, why: str = ""
         set_state(connection, ids, DeliveryState.CANCELLED, account.at, reason="cancelled", detail=why)
 
 
-def assign(connection: Connection, incident: IncidentId, officers: Sequence[str], at: datetime) -> None:
-    """Officers are at work on ``incident``, from now on and for as long as anybody speaks of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Officers are at work on an incident; nothing before ``revision`` leaves any more on the accounts that it silences.
+
+    ``person`` is who said so, empty where a machine did.
+    """
+
+    incident: IncidentId
+    officers: Sequence[str]
+    silenced: Collection[ChannelId]
+    revision: int
+    person: str = ""
+
+
+def assign(connection: Connection, assignment: Assignment, at: datetime) -> None:
+    """Write it down, from now on and for as long as anybody speaks of the incident."""
+    incident, officers = assignment.incident, assignment.officers
     add_missing(connection, t.assignments, [{"incident": incident, "officer": one, "at": at} for one in officers])
-    add_fact(connection, at, "incident.assigned", incident, officers=len(officers))
+    add_fact(connection, at, "incident.assigned", incident, officers=len(officers), person=assignment.person)
+    if assignment.silenced:
+        why = "its officer is assigned to the incident"
+        take_out(connection, incident, assignment.revision, at, channels=assignment.silenced, detail=why)
 
 
 def assigned(connection: Connection, incident: IncidentId) -> frozenset[str]:

@@ -15,18 +15,19 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispatcher.journal import tables as t
-from dispatcher.journal.accounts import assign
+from dispatcher.journal.accounts import Assignment, assign
 from dispatcher.journal.log import add_fact, add_facts, add_missing, upsert
 from dispatcher.journal.moves import set_state
 from dispatcher.journal.neighbours import has_unknown
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_row
-from dispatcher.journal.superseding import PARTIAL, supersede, take_out
+from dispatcher.journal.superseding import PARTIAL, supersede
 from dispatcher.model.alert import Alert, Planned, Purpose
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId
 from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
+from dispatcher.model.source import person_of
 
 ENDS = (Purpose.ALL_CLEAR, Purpose.FALSE_ALARM, PARTIAL)
 
@@ -126,7 +127,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         revision = max((a.revision for a in entry.alerts if a.incident == event.incident), default=entry.revision + 1)
         _write_incident(connection, event.incident, entry.incident, revision, entry.received_at, new=not entry.revision)
     if event.assigned:
-        _write_assigned(connection, entry)
+        assign(connection, _assignment(entry), entry.received_at)
     for alert in entry.alerts:
         write_alert(connection, alert, released_at=None if alert.held else entry.received_at)
     for alert_id, person in entry.people:
@@ -141,13 +142,12 @@ def _still_alone(connection: Connection, entry: Entry) -> bool:
     )
 
 
-def _write_assigned(connection: Connection, entry: Entry) -> None:
-    """Who is at work on it, and that nothing earlier leaves on their accounts any more."""
-    event, at = entry.event, entry.received_at
-    assign(connection, event.incident, event.assigned, at)
-    if entry.silenced:
-        why = "its officer is assigned to the incident"
-        take_out(connection, event.incident, entry.revision + 1, at, channels=entry.silenced, detail=why)
+def _assignment(entry: Entry) -> Assignment:
+    event, revision = entry.event, entry.revision + 1
+    return Assignment(
+        incident=event.incident, officers=event.assigned, silenced=entry.silenced, revision=revision,
+        person=person_of(event.source) or "",
+    )  # fmt: skip
 
 
 def _conflict(connection: Connection, entry: Entry) -> Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,11 @@ def officers(value: Any) -> tuple[str, ...]:
     given = value if isinstance(value, list) and len(value) <= MAX_ASSIGNED else [None]
     found = [str(one) for one in given if isinstance(one, (str, int)) and re.fullmatch(OFFICER, str(one))]
     return tuple(dict.fromkeys(found)) if len(found) == len(given) else (EVERYBODY,)
+
+
+def silenced(profiles: Iterable[ChannelProfile], assigned: AbstractSet[str]) -> tuple[ChannelId, ...]:
+    """Those of ``profiles`` that are accounts of somebody ``assigned``."""
+    return tuple(profile.id for profile in profiles if spared(profile, assigned))
 
 
 def spared(profile: ChannelProfile, assigned: AbstractSet[str]) -> bool:

@@ -98,6 +98,15 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Officers, by number, are at work on an incident: nothing more is said on their own accounts."""
+
+    person: str
+    incident: IncidentId
+    officers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """Nothing in ``scope`` starts to leave any more; ``ref`` is the incident or channel, empty for all."""
 
@@ -142,4 +151,4 @@ class Farewell:
     channel: ChannelId
 
 
-Command = Release | Reject | Renew | Speak | Retract | Join | Stop | Resume | Confirm | Resend | Farewell
+Command = Release | Reject | Renew | Speak | Retract | Join | Assign | Stop | Resume | Confirm | Resend | Farewell

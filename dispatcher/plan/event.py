@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from dispatcher.model.account import spared
+from dispatcher.model.account import silenced
 from dispatcher.model.alert import Alert, Purpose
 from dispatcher.model.cap import MsgType, RegionId, Severity
 from dispatcher.model.channel import ChannelId
@@ -72,9 +72,8 @@ def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHi
         plan = _update(event, deployment, history)
     else:
         plan = _alert(event, deployment, history, now)
-    silenced = tuple(one.id for one in deployment.channels.values() if spared(one, news))
     notes = (*event.warnings, *(str(v) for v in plan.verdicts), *plan.notes, *_left_out(history, deployment))
-    plan = replace(plan, notes=notes, silenced=silenced)
+    plan = replace(plan, notes=notes, silenced=silenced(deployment.channels.values(), news))
     if plan.speech is None:
         return plan
     return _spoken(plan, plan.speech, event, deployment=deployment, history=history, now=now)
@@ -82,7 +81,7 @@ def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHi
 
 def _left_out(history: IncidentHistory, deployment: Deployment) -> Iterator[str]:
     """How many accounts stay silent because their officers are at work on it."""
-    if number := sum(spared(one, history.assigned) for one in deployment.channels.values()):
+    if number := len(silenced(deployment.channels.values(), history.assigned)):
         yield f"officers' own accounts left out, as they are assigned: {number}"
 
 

@@ -71,6 +71,7 @@ async def test_an_unknown_token_is_refused_in_the_words_of_http(tmp_path: Path) 
         ("GET", "/metrics", {"viewer-token", "operator-token", "second-token", "spare-token", "supervisor-token"}),
         ("POST", "/api/v1/playbooks/fire/preview", {"operator-token", "second-token", "spare-token", "supervisor-token"}),
         ("POST", "/api/v1/alerts/x/release", {"operator-token", "second-token", "spare-token", "supervisor-token"}),
+        ("POST", "/api/v1/incidents/x/assign", {"operator-token", "second-token", "spare-token", "supervisor-token"}),
         ("POST", "/api/v1/events", {*TOKENS} - {"viewer-token"}),
     ],
 )  # fmt: skip

@@ -90,6 +90,7 @@ ATTEMPT = Attempt(delivery=delivery().id, number=1, started_at=NOW, ended_at=NOW
 STEP = Step(delivery().move(DeliveryState.ACCEPTED), (DeliveryState.ACCEPTED,), DeliveryState.SENDING, ATTEMPT)
 SUBSCRIBER = Subscriber("https://x", b"", b"", ("leer",))
 OWN = Account(channel=ChannelId("officers-1"), group="officers", officer="4711", standing=Standing.PAUSED, at=NOW)
+AT_WORK = accounts.Assignment(incident=IncidentId("i1"), officers=["4711"], silenced=[OWN.channel], revision=2)
 STOP = StopRow(Scope.CHANNEL, "website", "anna", "broken", NOW)
 INCIDENT, ALERT, DELIVERY = IncidentId("i1"), AlertId("a1"), DeliveryId("a1:website")
 
@@ -145,7 +146,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
     "change": [partial(accounts.change, account=OWN, said="paused", why="its owner has paused")],
     "at_work": [accounts.at_work],
     "assigned": [partial(accounts.assigned, incident=INCIDENT)],
-    "assign": [partial(accounts.assign, incident=INCIDENT, officers=["4711"], at=NOW)],
+    "assign": [partial(accounts.assign, assignment=AT_WORK, at=NOW)],
     "write_stop": [partial(standing.write_stop, stop=STOP)],
     "write_resume": [
         partial(standing.write_resume, scope=STOP.scope, ref=STOP.ref, person=person, at=NOW) for person in ("anna", "ben")

@@ -32,7 +32,7 @@ from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert, Planned, Post, Purpose
 from dispatcher.model.cap import Severity
 from dispatcher.model.channel import ChannelProfile, InDoubt, Power
-from dispatcher.model.command import Release, Speak
+from dispatcher.model.command import Assign, Release, Speak
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId, Outcome, Reason, Result
 from dispatcher.model.deployment import Deployment
 from dispatcher.permits import Permits
@@ -360,7 +360,8 @@ async def test_a_held_alert_outlives_a_channel_that_is_gone(tmp_path: Path) -> N
         assert await found.states() == {**dict.fromkeys(LEER, "accepted"), "website": "cancelled"}
 
 
-async def test_who_came_to_work_on_it_is_not_sent_again_what_was_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["event", "person"])
+async def test_who_came_to_work_on_it_is_not_sent_again_what_was_cut_off(by: str, tmp_path: Path) -> None:
     """After a crash nothing that was cut off goes once more to the account of an officer assigned meanwhile."""
     own = channel("own", group="officers", officer="4711")
     where = deployment(channels=(*CHANNELS, own))
@@ -373,7 +374,10 @@ async def test_who_came_to_work_on_it_is_not_sent_again_what_was_cut_off(tmp_pat
     async with road(tmp_path, where, own=hang) as before:
         await before.receive()
         await until(lambda: before.said("own") != [])
-        await before.receive(id="2", msg_type="update", assigned=["4711"])
+        if by == "event":
+            await before.receive(id="2", msg_type="update", assigned=["4711"])
+        else:
+            await before.pipeline.command(Assign(person="anna", incident=IncidentId("i1"), officers=("4711",)))
     async with road(tmp_path, where) as after:
         await after.quiet()
         assert after.said("own") == []

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from house import TEMPORARY, Road, channel, deployment, road, speak
+from house import TEMPORARY, Road, channel, deployment, road, speak, until
 
 from dispatcher.channels.departure import leave
 from dispatcher.model.alert import Post, Purpose
-from dispatcher.model.command import BreakGlass, Command, Resume, Retract, Scope, Stop
+from dispatcher.model.command import Assign, BreakGlass, Command, Resume, Retract, Scope, Stop
 from dispatcher.model.delivery import AlertId, IncidentId, Outcome, Result
+from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Permits
 from dispatcher.testing import FakeChannel, FakeClock
 
@@ -126,3 +127,20 @@ async def test_nothing_leaves_after_a_hundred_raced_ends_and_stops(tmp_path):
 async def test_nothing_leaves_after_a_thousand_raced_ends_and_stops(tmp_path):
     """A thousand times at a random moment of a fan-out: no request starts once the end or stop is journaled."""
     await _races(1_000, tmp_path)
+
+
+async def test_an_assignment_holds_before_it_is_written(tmp_path: Path) -> None:
+    """While it is being written nothing starts on the officer's account; one that was not written is as if it never was."""
+    own = channel("own", group="officers", officer="4711")
+    async with road(tmp_path, deployment(channels=(own,)), working=False) as found:
+        await found.receive()
+        [waiting] = await found.deliveries()
+        for refusals, stops in ((1, False), (0, True)):
+            found.journal.opened.clear()
+            command = Assign(person="anna", incident=waiting.incident, officers=("4711",))
+            naming = asyncio.create_task(found.pipeline.command(command))
+            await until(lambda: found.journal.waiting == 1)
+            assert found.fence.stops(waiting)
+            found.journal.open(refusals)
+            [said] = await asyncio.gather(naming, return_exceptions=True)
+            assert (isinstance(said, JournalBusy), found.fence.stops(waiting)) == (refusals == 1, stops)

@@ -4,6 +4,7 @@ import { age, ask, call, h, sign, toast } from "./tools.js";
 import { KINDS, PURPOSES, REASONS, SEVERITIES, STATES, at, channels } from "./words.js";
 
 const operates = document.body.dataset.operates === "true";
+const accounts = document.body.dataset.accounts === "true";
 const TONES = { good: "angekommen", busy: "unterwegs", ask: "zu erledigen", bad: "gescheitert", gone: "erledigt" };
 
 export function choose(incidents, chosen) {
@@ -91,6 +92,7 @@ function actions(detail) {
   return h("div.actions", {},
     speak(detail, { path: "update", title: "Lage dauert an" }),
     detail.updates.map((update) => speak(detail, { path: "update", ...update })),
+    accounts ? assign(detail) : null,
     h("span.gap"),
     speak(detail, { path: "all-clear", title: "Entwarnung", effect: ends, tone: "good" }),
     speak(detail, { path: "false-alarm", title: "Fehlalarm", effect: ends, tone: "warn" }));
@@ -112,6 +114,20 @@ function speak(detail, { path, title, name = "", facts = [], effect = "", tone =
     });
   };
   return h(`button${tone ? `.${tone}` : ""}`, { id: `say-${path}-${name}`, onclick: open }, title);
+}
+
+/* Who is at work on it says nothing about it: their own accounts stay silent from now on. */
+function assign(detail) {
+  const officers = h("input", { required: true, placeholder: "z. B. 4711 4712" });
+  const act = async () => {
+    const given = officers.value.split(/[\s,;]+/).filter(Boolean);
+    const now = await call("POST", `incidents/${encodeURIComponent(detail.id)}/assign`, { officers: given });
+    toast(`Im Einsatz: ${now.assigned}. Eigene Konten, die dazu schweigen: ${now.left_out.length}.`);
+  };
+  const effect = "Auf eigenen Konten dieser Kräfte geht zu diesem Vorfall nichts mehr hinaus, nur das Ende dorthin, wo schon ein Text steht.";
+  return h("button.plain", { id: "assign", onclick: () => ask({
+    title: `Im Einsatz: ${detail.place || detail.id}`, effect, yes: "Eintragen",
+    fields: [{ label: "Dienstnummern, mit Leerzeichen getrennt", input: officers }], act }) }, "Kräfte im Einsatz");
 }
 
 export const valueOf = (spec, text) => (spec.type === "number" && !Number.isNaN(Number(text)) ? Number(text) : text);
