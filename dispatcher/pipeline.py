@@ -229,7 +229,7 @@ class Pipeline:
                 conflict = Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",))
                 if self.damper.admits(conflict, event.source, now):
                     await self.page(conflict, inbound.payload, _page_key(inbound))
-            error = (plan.notes or ("refused before",))[-1] if recorded.state == "refused" else ""
+            error = (plan.notes or ("refused before",))[-1] if recorded.state in store.REFUSED else ""
             return _receipt(inbound, event.id, recorded, error)
 
     async def _write_plan(

@@ -73,7 +73,7 @@ def compose_alert(request: Request, deployment: Deployment, now: datetime) -> tu
         place=request.place, facts=_typed(request, playbook), name=request.update,
     )  # fmt: skip
     deployment = _speaking(request.language, playbook, deployment)
-    history = _carried(speech, deployment) if purpose.ends else IncidentHistory(id=_INCIDENT)
+    history = IncidentHistory(id=_INCIDENT) if purpose is Purpose.ALERT else _carried(speech, deployment)
     words = compose(speech, deployment, history, now, incident=_INCIDENT, event_key="preview")
     if words.alert is None:
         raise typer.BadParameter("this playbook calls no channel in these regions")
@@ -118,7 +118,7 @@ def _speaking(language: str, playbook: Playbook, deployment: Deployment) -> Depl
 
 
 def _carried(speech: Speech, deployment: Deployment) -> IncidentHistory:
-    """As if the alert had gone out everywhere: an end is said exactly where something was said before."""
+    """As if the alert had gone out everywhere: a later word follows it, an end exactly there."""
     empty = IncidentHistory(id=_INCIDENT)
     called = select_channels(replace(speech, purpose=Purpose.ALERT), deployment, empty)
     return replace(empty, lanes={profile.id: LaneHistory(carried=True) for profile in called})

@@ -24,7 +24,7 @@ from dispatcher.journal import queries
 from dispatcher.model.alert import Alert
 from dispatcher.model.cap import Area, Realm, Status
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.errors import Conflict, Invalid, NotFound, Unreadable
+from dispatcher.model.errors import Conflict, Forbidden, Invalid, NotFound, Unreadable
 from dispatcher.model.incident import IncidentEvent, parse_event
 from dispatcher.model.playbook import Playbook, PlaybookId
 from dispatcher.model.source import OPERATOR
@@ -33,7 +33,7 @@ from dispatcher.plan.event import Plan, plan_event
 routes = Routes()
 
 PREVIEW_AGE = timedelta(minutes=10)
-_STATUS = {"journaled": 201, "duplicate": 200, "conflict": 409, "unreadable": 400, "refused": 422}
+_STATUS = {"journaled": 201, "duplicate": 200, "conflict": 409, "unreadable": 400, "refused": 422, "forbidden": 403}
 
 
 @routes("POST /api/v1/events", role=Role.SOURCE, reads=Raw)
@@ -158,10 +158,12 @@ def _as_of(call: Call[Trigger]) -> datetime:
 
 
 async def _planned(call: Call[Any], wish: Wish, as_of: datetime) -> tuple[Alert, tuple[str, ...]]:
-    """The alert that a wish would become at ``as_of``; raises `Conflict` where nothing would be said."""
+    """The alert that a wish would become at ``as_of``; raises `Conflict` where nothing would be said, `Forbidden`."""
     home = call.context.pipeline.decisions.means.home(wish.event.incident)
     history = await call.context.journal.read(partial(queries.history, incident=home))
     plan: Plan = plan_event(replace(wish.event, incident=home), call.context.deployment, history, as_of)
+    if plan.state == "forbidden":
+        raise Forbidden(plan.notes[-1])
     if plan.alert is None:
         raise Conflict("; ".join(("nothing would be said", *plan.notes)))
     verdicts = {str(verdict) for verdict in plan.verdicts}

@@ -12,10 +12,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
-from dispatcher.model.errors import Conflict, Invalid, JournalBusy, NotFound, Unreadable
+from dispatcher.model.errors import CommandError, Conflict, Forbidden, Invalid, JournalBusy, NotFound, Unreadable
 from dispatcher.telemetry import logger
 
 log = logger("console")
+
+_STATUS: dict[type[CommandError], int] = {Forbidden: 403, NotFound: 404, Conflict: 409}
 
 
 class HttpProblem(Exception):
@@ -57,8 +59,8 @@ def _problem(error: Exception, request: web.Request) -> HttpProblem:
             return HttpProblem(422, str(error), field=error.field)
         case Unreadable():
             return HttpProblem(400, str(error), field=error.field)
-        case NotFound() | Conflict():
-            return HttpProblem(404 if isinstance(error, NotFound) else 409, str(error))
+        case NotFound() | Conflict() | Forbidden():
+            return HttpProblem(_STATUS[type(error)], str(error))
         case JournalBusy():
             return HttpProblem(503, "nothing could be written: try again", headers={hdrs.RETRY_AFTER: "1"})
         case web.HTTPException():

@@ -63,7 +63,7 @@ def alert_view(record: AlertRecord) -> dict[str, Any]:
     names = (
         "id", "incident", "playbook", "purpose", "name", "status", "realm", "severity", "created_at", "code", "place",
         "regions", "revision", "people", "expires_at", "reason", "requested_by", "covers", "degraded",
-        "partial", "about", "same_as", "left_out",
+        "partial", "about", "same_as", "left_out", "widest",
     )  # fmt: skip
     return {
         **{name: getattr(alert, name) for name in names}, "state": record.state, "released_at": record.released_at,

@@ -12,11 +12,14 @@ from dispatcher.journal import queries, standing
 from dispatcher.journal.base import Journal
 from dispatcher.journal.queries import AlertRecord
 from dispatcher.launch import Launch
+from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, IncidentId
 from dispatcher.model.deployment import Deployment
-from dispatcher.model.errors import NotFound
+from dispatcher.model.errors import Forbidden, NotFound
 from dispatcher.model.incident import IncidentHistory
+from dispatcher.model.playbook import Playbook
+from dispatcher.model.rights import reach, refusal
 from dispatcher.permits import Fence
 from dispatcher.setup import Setup
 
@@ -57,6 +60,13 @@ class Means:
         if record is None:
             raise NotFound(f"no alert {alert}")
         return record
+
+    def permit(self, person: str, playbook: Playbook | None, regions: Iterable[str]) -> None:
+        """Raises `Forbidden` where words of ``playbook`` about ``regions`` are heard beyond this person's regions."""
+        about = tuple(RegionId(region) for region in regions)
+        heard = reach(playbook, about, self.deployment) if playbook else about
+        if why := refusal(person, heard, self.deployment):
+            raise Forbidden(why)
 
     def fenced(
         self, incident: IncidentId, revision: int, *, ends: bool, left: Iterable[ChannelId] = ()

@@ -18,7 +18,7 @@ from dispatcher.launch import Outgoing
 from dispatcher.model.alert import Alert
 from dispatcher.model.command import Reject, Release, Renew
 from dispatcher.model.delivery import AlertId, Delivery, DeliveryState
-from dispatcher.model.errors import Conflict
+from dispatcher.model.errors import Conflict, Forbidden
 from dispatcher.model.incident import IncidentHistory
 from dispatcher.plan.compose import Speech, channels_of, compose
 from dispatcher.telemetry import logger
@@ -90,6 +90,7 @@ class Releasing:
         means, now = self.means, self.means.clock.now()
         if command.digest != record.digest:
             raise Conflict("the digest is not that of the held alert: read it again before you release it")
+        self._permit(record.alert, command)
         given = await means.journal.read(partial(standing.given, alert=record.alert.id, now=now))
         enough = command.break_glass is not None or len(given | {command.person}) >= record.alert.people
         history = await means.history(record.alert.incident)
@@ -127,6 +128,15 @@ class Releasing:
             except Stale:
                 raise Conflict("the incident changed meanwhile: look again") from None
             boarding.go(now)
+
+    def _permit(self, alert: Alert, command: Release) -> None:
+        """Raises `Forbidden` where it is beyond the person's regions, and neither an end nor an emergency."""
+        if alert.purpose.ends or command.break_glass is not None:
+            return
+        try:
+            self.means.permit(command.person, self.means.deployment.speaker(alert.playbook), alert.regions)
+        except Forbidden as error:
+            raise Forbidden(f"{error}, or give break_glass with its reason") from None
 
     def _reaches_all(self, alert: Alert, history: IncidentHistory) -> None:
         """Raises `Conflict` where a prepared end would leave out whom the incident reached since."""

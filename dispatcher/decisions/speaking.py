@@ -80,6 +80,10 @@ class Order:
         """What makes a repeat harmless."""
         return f"{OPERATOR}{self.command.person}/{self.command.key}"
 
+    def heard(self, history: IncidentHistory) -> tuple[str, ...]:
+        """The regions that its words are about: until a second person agrees, nobody is left behind."""
+        return self.area if self.alone and self.area is not None else (*history.regions, *(self.area or ()))
+
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
@@ -112,6 +116,8 @@ class Speaking:
         if own.revision == 0 or into.revision == 0:
             raise NotFound(f"no incident {command.incident if own.revision == 0 else command.into}")
         _joinable(own, into, self.means)
+        speaker = self.means.deployment.speaker(into.playbook) if into.playbook else None
+        self.means.permit(command.person, speaker, (*own.regions, *into.regions))
         with self.means.fenced(own.id, own.revision + 1, ends=True) as undo:
             # What left before the fence stood is in the journal now.
             joining = Joining(command, await self.means.history(own.id), self.means.clock.now())
@@ -141,6 +147,8 @@ class Speaking:
         if wanted in history.alerts:
             return await self._said_before(wanted, command)
         _speakable(command, history, about)
+        if not command.purpose.ends:
+            self.means.permit(command.person, order.playbook, order.heard(history))
         with self._fenced(order, history) as undo:
             # What left before the fence stood is in the journal now: an end goes there as well.
             history = await self.means.history(command.incident)

@@ -29,6 +29,7 @@ from dispatcher.model.errors import ConfigurationError, DispatcherError, Problem
 from dispatcher.model.incident import IncidentEvent
 from dispatcher.model.source import person_of
 
+REFUSED = ("refused", "forbidden")  # events that do not count: of the other realm, or beyond what a person may say
 ENDS = (Purpose.ALL_CLEAR, Purpose.FALSE_ALARM, PARTIAL)
 
 _e, _i = t.events.c, t.incidents.c
@@ -53,7 +54,7 @@ class Stale(DispatcherError):
 class Recorded:
     """What became of an event in the journal, and the number of the fact that says so."""
 
-    state: str  # journaled | duplicate | conflict | unreadable | refused
+    state: str  # journaled | duplicate | conflict | unreadable | refused | forbidden
     number: int
 
 
@@ -113,7 +114,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     if known is not None and known.digest != event.digest:
         return _conflict(connection, entry)
     if known is not None:
-        return Recorded("refused" if known.state == "refused" else "duplicate", known.number)
+        return Recorded(known.state if known.state in REFUSED else "duplicate", known.number)
     if _revision(connection, event.incident) != entry.revision or not _still_alone(connection, entry):
         raise Stale(event.incident)
     number = add_fact(connection, entry.received_at, f"event.{entry.state}", f"{event.source}/{event.id}",
@@ -126,7 +127,7 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
     if entry.incident is not None:
         revision = max((a.revision for a in entry.alerts if a.incident == event.incident), default=entry.revision + 1)
         _write_incident(connection, event.incident, entry.incident, revision, entry.received_at, new=not entry.revision)
-    if event.assigned:
+    if event.assigned and entry.state not in REFUSED:
         assign(connection, _assignment(entry), entry.received_at)
     for alert in entry.alerts:
         write_alert(connection, alert, released_at=None if alert.held else entry.received_at)

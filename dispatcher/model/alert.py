@@ -124,6 +124,7 @@ class Alert:
     facts: Mapping[str, Any] = field(default_factory=dict)  # of a held one, to say it anew
     unseen_place: bool = False  # a machine named the place and nobody has read it: no channel is told
     left_out: tuple[ChannelId, ...] = ()  # accounts of officers who are assigned to the incident
+    widest: bool = False  # the first word to everybody whom a national sender reaches, so two persons release it
 
     @property
     def rank(self) -> int:

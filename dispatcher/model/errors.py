@@ -9,6 +9,7 @@
     ├── CommandError            a person asked for something that cannot be done
     │   ├── NotFound            no such incident, alert, delivery, playbook
     │   ├── Conflict            the state of things forbids it (ended, digest changed, other content)
+    │   ├── Forbidden           somebody else may do it, this person may not
     │   └── Invalid             the request itself is wrong: carries the field
     ├── IllegalTransition       a delivery was asked to move where the table does not allow: a bug, never input
     ├── Fenced                  a stop or an end was raised before the request head was written
@@ -79,6 +80,10 @@ class NotFound(CommandError):
 
 class Conflict(CommandError):
     """The state of things forbids the command."""
+
+
+class Forbidden(CommandError):
+    """It is beyond what this person may decide; the message says who may."""
 
 
 class Invalid(CommandError):

@@ -18,12 +18,18 @@ def tidy(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody with a phone. No ``regions`` means all of them."""
+    """Somebody with a phone. No ``regions`` means all of them, unless they are ``astray``: named, and all unknown."""
 
     name: str
     role: Literal["operator", "supervisor"] = "operator"
     channels: tuple[ChannelId, ...] = ()
     regions: frozenset[RegionId] = frozenset()
+    astray: bool = False
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether this person may decide about the whole territory; a mistake in the file gives nobody that right."""
+        return not self.regions and not self.astray
 
     def minds(self, regions: Sequence[RegionId]) -> bool:
         """Whether something in ``regions`` concerns this person; something nowhere concerns everybody."""
@@ -48,6 +54,11 @@ class Roster:
         minding = [person for person in on_duty if person.minds(regions)] or on_duty
         called = {c for person in (*minding, *self._known(self.escalation[:step])) for c in person.channels}
         return tuple(c for c in staff if c in called or c not in named) or tuple(staff)
+
+    def find(self, name: str) -> Person | None:
+        """The person of that name, however it is capitalised."""
+        wanted = name.casefold()
+        return next((person for known, person in self.people.items() if known.casefold() == wanted), None)
 
     def person_of_channel(self, channel: ChannelId) -> str | None:
         """The one person whose phone this is; None where it is shared, or nobody's."""

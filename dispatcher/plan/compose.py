@@ -19,11 +19,14 @@ from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import MAX_PLACE, IncidentHistory
 from dispatcher.model.playbook import ChannelRule, Playbook, PlaybookId
+from dispatcher.model.rights import reach, reaches_everybody
 from dispatcher.plan.facts import holds_link
 from dispatcher.plan.pages import Cause, Deed, Offer, Page, short_code
 from dispatcher.plan.policy import people_needed
 from dispatcher.plan.render import Occasion, render_texts, voice_of
 from dispatcher.plan.standby import standbys
+
+WIDEST = "it reaches every region of a national sender: two persons release it, whatever its playbook says"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +61,9 @@ def release_offer(alert: Alert) -> Offer:
 
 def held_page(alert: Alert, about: Sequence[str], *, step: int = 0) -> Page:
     """An alert waits for people; where it may be a second report of an incident, joining is offered as well."""
-    lines = (*about, f"{alert.purpose} {alert.code}: {alert.people} to release")
+    lines = (*about, f"{alert.purpose} {alert.code}: {alert.people} to release", *([WIDEST] if alert.widest else []))
     if alert.same_as is None:
-        return Page(Cause.HELD, lines, (release_offer(alert),), alert.regions, step)
+        return Page(Cause.WIDEST if alert.widest else Cause.HELD, lines, (release_offer(alert),), alert.regions, step)
     lines = (*lines, f"same as {alert.same_as}? join them, or release this one apart")
     offers = (Offer(Deed.JOIN, alert.incident, to=alert.same_as), release_offer(alert))
     return Page(Cause.SAME_AS, lines, offers, alert.regions, step)
@@ -125,11 +128,12 @@ def compose(
         return Words(None)
     behind = _behind(speech, profiles, deployment)
     spoken = (*profiles, *(deployment.channels[channel] for channel in behind))
-    people = _people(speech, deployment)
+    widest = _widest(speech, deployment, history)
+    people = _people(speech, deployment, widest=widest)
     name = alert_id(incident, event_key, speech.purpose, partial=speech.partial)
     code = short_code(name)
     voices = {profile.id: voice_of(profile, speech.playbook) for profile in spoken}
-    unread = _unread(speech, requested_by)
+    unread = _unread(speech, requested_by, widest=widest)
     occasion = _occasion(speech, deployment, now, code, unread=unread)
     rendered = render_texts(occasion, set(voices.values()))
     held = speech.hold or people > (1 if requested_by else 0)
@@ -144,8 +148,8 @@ def compose(
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
         facts=speech.facts if held else {}, unseen_place=occasion.unseen_place,
-        left_out=tuple(sorted(left_out)),
-    ), rendered.notes, rendered.withheld)  # fmt: skip
+        left_out=tuple(sorted(left_out)), widest=widest,
+    ), (*rendered.notes, *([WIDEST] if widest else ())), rendered.withheld)  # fmt: skip
 
 
 def compose_ending(
@@ -164,16 +168,23 @@ def compose_ending(
     ).alert  # fmt: skip
 
 
-def _people(speech: Speech, deployment: Deployment) -> int:
+def _people(speech: Speech, deployment: Deployment, *, widest: bool) -> int:
     if speech.alone:
         return 0
-    people = people_needed(speech.playbook, speech.severity, speech.purpose, deployment.release_override)
+    override = deployment.release_override
+    people = people_needed(speech.playbook, speech.severity, speech.purpose, override, widest=widest)
     return max(people, 1) if speech.hold else people
 
 
-def _unread(speech: Speech, requested_by: str) -> bool:
+def _widest(speech: Speech, deployment: Deployment, history: IncidentHistory) -> bool:
+    """Whether it is the first that anybody hears, an alert or what a later event made of it, and everybody would."""
+    first = speech.purpose is Purpose.ALERT or (speech.purpose is Purpose.UPDATE and not history.reached)
+    return first and reaches_everybody(reach(speech.playbook, speech.regions, deployment), deployment)
+
+
+def _unread(speech: Speech, requested_by: str, *, widest: bool) -> bool:
     """Whether no person reads the text before it goes out; an exercise's override stands for a person who has."""
-    people = people_needed(speech.playbook, speech.severity, speech.purpose)
+    people = people_needed(speech.playbook, speech.severity, speech.purpose, widest=widest)
     return not requested_by and not speech.hold and (people == 0 or speech.alone)
 
 

@@ -17,6 +17,7 @@ from dispatcher.model.delivery import IncidentId
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentEvent, IncidentHistory
 from dispatcher.model.playbook import Playbook
+from dispatcher.model.rights import reach, refusal
 from dispatcher.model.source import person_of
 from dispatcher.plan.compose import (
     Speech,
@@ -76,7 +77,19 @@ def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHi
     plan = replace(plan, notes=notes, silenced=silenced(deployment.channels.values(), news))
     if plan.speech is None:
         return plan
+    if refused := _beyond(plan.speech, event, deployment):
+        return refused
     return _spoken(plan, plan.speech, event, deployment=deployment, history=history, now=now)
+
+
+def _beyond(speech: Speech, event: IncidentEvent, deployment: Deployment) -> Plan | None:
+    """A person asks for words where they may not speak: nothing is said, and those are called who may. Ends are anybody's."""
+    heard, person = reach(speech.playbook, speech.regions, deployment), person_of(event.source)
+    why = refusal(person, heard, deployment) if person and not speech.purpose.ends else ""
+    if not why:
+        return None
+    page = Page(Cause.REFUSED, (*_about(event), why), (_trigger_offer(event),), speech.regions)
+    return Plan(state="forbidden", notes=(why,), pages=(page,))
 
 
 def _left_out(history: IncidentHistory, deployment: Deployment) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Cause(StrEnum):
     UNKNOWN_INCIDENT = "unknown_incident"
     STALE = "stale"
     HELD = "held"
+    WIDEST = "widest"
     WITHDRAWN = "withdrawn"
     DEGRADED = "degraded"
     FAILED = "failed"
@@ -72,6 +73,7 @@ _HEADLINES = {
     Cause.UNKNOWN_INCIDENT: "Meldung zu unbekannter Lage / Word on an incident that is not open",
     Cause.STALE: "Ereignis zu alt, wartet auf Freigabe / An event is too old, it waits for release",
     Cause.HELD: "Freigabe nötig / An alert waits for release",
+    Cause.WIDEST: "Ganzes Gebiet, zwei Personen geben frei / It reaches every region, two persons have to release it",
     Cause.WITHDRAWN: "Quelle meldet Ende, bevor etwas hinausging / The source says it is over before anything went out",
     Cause.FAILED: "Nicht veröffentlicht / Not published, it will not be tried again",
     Cause.EXPIRED: "Zeit abgelaufen, nicht veröffentlicht / Its time ran out before it was published",

@@ -7,10 +7,13 @@ from dispatcher.model.cap import Severity
 from dispatcher.model.playbook import Playbook, Release
 
 
-def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, override: Release | None = None) -> int:
+def people_needed(
+    playbook: Playbook, severity: Severity, purpose: Purpose, override: Release | None = None, *, widest: bool = False
+) -> int:
     """How many named persons must release: an all-clear one fewer but never none, a false alarm one.
 
-    ``override`` replaces the playbook's rule (exercises only); no override lets a machine end anything.
+    ``override`` replaces the playbook's rule (exercises only); no override lets a machine end anything. ``widest``: the
+    first word of an incident, to everybody whom a national sender reaches.
     """
     people = (override or playbook.release_for(severity)).people
     if not purpose.spoken:
@@ -19,4 +22,4 @@ def people_needed(playbook: Playbook, severity: Severity, purpose: Purpose, over
         return 1
     if purpose is Purpose.ALL_CLEAR:
         return max(1, people - 1)
-    return people
+    return Release.TWO_PERSONS.people if widest else people

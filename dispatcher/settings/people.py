@@ -43,6 +43,7 @@ def load_people(
         name: Person(
             name=name, role=entry.role, channels=tuple(ChannelId(c) for c in entry.channels if c in staff),
             regions=frozenset(RegionId(known[r]) for r in entry.regions if r in known),
+            astray=bool(entry.regions) and known.keys().isdisjoint(entry.regions),
         )
         for name, entry in entries.people.items()
     }  # fmt: skip

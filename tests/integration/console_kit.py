@@ -146,9 +146,10 @@ def event(**changes: Any) -> dict[str, Any]:
 async def control_room(
     path: Path, *, realm: Realm = Realm.EXERCISE, handler: Callable[[Post], Awaitable[Outcome]] | None = None,
     tokens_file: Path | None = None, tickets: Tickets | None = None, working: bool = True,
+    where: Deployment | None = None,
 ) -> AsyncIterator[Room]:  # fmt: skip
     """A console that listens on loopback; ``handler`` answers for the messenger. Without ``working`` nothing leaves by itself."""
-    clock, rng, hub, deployed = SystemClock(), random.Random(1), Hub(), deployment(realm)
+    clock, rng, hub, deployed = SystemClock(), random.Random(1), Hub(), where or deployment(realm)
     feed = Feed([facts_to_hub(hub)])
     channels = {WEBSITE: FakeChannel(), MESSENGER: FakeChannel(handler), DUTY: FakeChannel()}
     async with contextlib.AsyncExitStack() as stack:

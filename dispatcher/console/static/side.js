@@ -21,6 +21,7 @@ export function held(alert, titles) {
   return h("article.card.ask", {},
     h("header", {}, sign("pause"), h("h3", {}, `${PURPOSES[alert.purpose]} wartet auf Freigabe: ${alert.place}`), age(alert.created_at)),
     h("p.facts", {}, `${titles[alert.playbook] || alert.playbook} · ${alert.code} · freigegeben von ${needed}${who}`),
+    alert.widest ? h("p.facts", {}, CAUSES.widest) : null,
     texts(alert.texts),
     operates === "true" && h("p.buttons", {}, reject(alert), release(alert)));
 }

@@ -49,6 +49,7 @@ export const KINDS = {
 
 export const CAUSES = {
   unreadable: "Eine Meldung ist nicht lesbar", refused: "Eine Meldung wurde abgewiesen", held: "Eine Freigabe steht aus",
+  widest: "Erreicht das ganze Gebiet: zwei Personen geben frei",
   retained: "Eine aufbewahrte Meldung wurde abgewiesen", stale: "Eine Meldung ist zu alt", no_area: "Wo ist das?",
   nothing_matched: "Kein Einsatzplan passt", no_channel: "Kein Kanal ist zuständig", degraded: "Ein Text ist nur knapp",
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
