@@ -298,17 +298,15 @@ async def serve_console(stack: AsyncExitStack, context: Context) -> str:
     return url
 
 
-def open_studio(stack: AsyncExitStack, loaded: Loaded, http: Client, journal: SqliteJournal) -> Studio | None:
-    """Make cards for channels, where they are configured."""
-    if loaded.cards is None:
-        return None
+def open_studio(stack: AsyncExitStack, loaded: Loaded, http: Client, journal: SqliteJournal) -> Studio:
+    """Make cards for channels: as bytes for all who want them, at addresses where that is configured."""
     http.cards = studio = Studio(loaded.cards, http, journal)
     stack.callback(studio.close)
     return studio
 
 
 async def serve_public(
-    stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers, accounts: Accounts, studio: Studio | None
+    stack: AsyncExitStack, service: Service, subscribers: JournalSubscribers, accounts: Accounts, studio: Studio
 ) -> None:
     """Serve what strangers may reach, where that is wanted."""
     if (public := service.loaded.public) is not None:
@@ -317,11 +315,10 @@ async def serve_public(
         setup = service.pipeline.setup
         desk = Desk(
             setup=setup, channels=lambda: service.loaded.channels, subscribers=subscribers, accounts=accounts,
-            cards=studio,
+            cards=studio if service.loaded.cards else None,
         )  # fmt: skip
         service.public = await serve_at(stack, make_public(desk), public.host, public.port)
-        if studio is not None:
-            studio.base = public.public_url or service.public
+        studio.base = public.public_url or service.public
         accounts.links.base = public.public_url or service.public
 
 

@@ -138,6 +138,11 @@ class ChannelSettings(Strict):
         return False
 
     @property
+    def uploads_card(self) -> bool:
+        """Whether a card is given to the provider as bytes, so that it needs no address."""
+        return False
+
+    @property
     def base(self) -> str:
         """The URL that this channel's requests go to, without a slash at its end; empty where nothing is called."""
         return ""

@@ -2,7 +2,7 @@
 
 The key is made from the post's own, so a repeat writes the same record again and changes nothing: a doubt is settled by
 sending once more. Links are no links unless they are named with their place in bytes of UTF-8.
-Sources: the lexicons ``com.atproto.repo.putRecord`` and ``app.bsky.feed.post``; atproto.com, "TID", "XRPC".
+Sources: the lexicons ``com.atproto.repo.putRecord``, ``.uploadBlob``, ``app.bsky.feed.post`` and ``.embed.images``; atproto.com, "TID", "XRPC".
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import Field
 
 from dispatcher.channels._api import LINK, Api, accepted, bearer, segment, text_of, undocumented, until
+from dispatcher.channels._cards import Cards, Picture, illustrated, taken
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
-from dispatcher.channels.http import Answer, Http, refusal
+from dispatcher.channels.http import Answer, Outbound, Request, refusal
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit, Unit
 from dispatcher.model.delivery import Outcome, Reason, Result
@@ -40,7 +41,13 @@ class Settings(ChannelSettings):
 
     identifier: str = Field(pattern=r"^[A-Za-z0-9.:_-]{3,253}$", description="handle or DID of the account")
     credential: Credential
+    card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     base_url: Url = Field(default="https://bsky.social", description="the account's server (PDS)")
+
+    @property
+    def uploads_card(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def base(self) -> str:
@@ -59,9 +66,10 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 
 
 @asynccontextmanager
-async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The account as a channel; it logs in when first used. Raises `OSError` or `KeyError` without its password."""
-    yield _Bluesky(Api(http, f"{settings.base_url}/xrpc", {}), settings.identifier, settings.token())
+    api, cards = Api(http, f"{settings.base_url}/xrpc", {}), http.cards if settings.card else None
+    yield _Bluesky(api, settings.identifier, settings.token(), cards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,8 @@ class _Session:
 
 
 class _Bluesky(Channel):
-    def __init__(self, api: Api, identifier: str, password: str) -> None:
-        self._api, self._identifier, self._password = api, identifier, password
+    def __init__(self, api: Api, identifier: str, password: str, cards: Cards | None) -> None:
+        self._api, self._identifier, self._password, self._cards = api, identifier, password, cards
         self._session: _Session | None = None
 
     async def send(self, post: Post) -> Outcome:
@@ -112,12 +120,35 @@ class _Bluesky(Channel):
         return await self._ask(lambda session: session.api.repeat("GET", "/com.atproto.server.getSession", _ready))
 
     async def _put(self, post: Post, key: str) -> Outcome:
-        async def put(session: _Session) -> Outcome:
-            """Write the whole record."""
-            data = {**session.place(key), "record": _record(post)}
-            return await session.api.create("/com.atproto.repo.putRecord", data, _posted)
+        """The whole record under ``key``, with the card of what it says where there is one."""
 
-        return await self._ask(put)
+        async def say(embed: dict[str, Any] | None) -> Outcome:
+            """Write the record."""
+            record = {**_record(post), "embed": embed} if embed else _record(post)
+
+            async def put(session: _Session) -> Outcome:
+                """Under our key."""
+                data = {**session.place(key), "record": record}
+                return await session.api.create("/com.atproto.repo.putRecord", data, _posted)
+
+            return await self._ask(put)
+
+        return await illustrated(self._cards, post, self._upload, say)
+
+    async def _upload(self, picture: Picture) -> dict[str, Any]:
+        """``uploadBlob``; the embed that shows it. The same bytes have the same name, so a repeat changes nothing."""
+
+        async def put(session: _Session) -> Outcome:
+            """The bytes alone."""
+            files = replace(session.api, encode=Request.jpeg)
+            return await files.repeat("POST", "/com.atproto.repo.uploadBlob", _uploaded, picture.jpeg)
+
+        link = taken(await self._ask(put)).provider_id
+        size = len(picture.jpeg)
+        blob = {"$type": "blob", "ref": {"$link": link}, "mimeType": "image/jpeg", "size": size}
+        width, height = picture.shape.size
+        image = {"alt": picture.alt, "image": blob, "aspectRatio": {"width": width, "height": height}}
+        return {"$type": "app.bsky.embed.images", "images": [image]}
 
     async def _ask(self, verb: Callable[[_Session], Awaitable[Outcome]]) -> Outcome:
         """``verb`` in the session that is open; where it is refused, nothing was done, and a new one is opened once."""
@@ -178,6 +209,13 @@ def _opened(api: Api, sessions: list[_Session], answer: Answer) -> Outcome:
 def _posted(answer: Answer) -> Outcome:
     uri = answer.json_object().get("uri")
     return _refusal(answer) or accepted(answer, uri, _url(uri))
+
+
+def _uploaded(answer: Answer) -> Outcome:
+    blob = answer.json_object().get("blob")
+    link = blob.get("ref") if isinstance(blob, dict) else None
+    named = _refusal(answer) or accepted(answer, link.get("$link") if isinstance(link, dict) else None)
+    return replace(named, result=Result.READY) if named.result is Result.ACCEPTED else named
 
 
 def _deleted(answer: Answer) -> Outcome:

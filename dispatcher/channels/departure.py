@@ -42,6 +42,12 @@ class departing:  # noqa: N801 - a context manager that is read like a verb; as 
         _current.reset(self._token)
 
 
+def preparing() -> departing:
+    """Watch what is sent before the post and shows nothing: the fence is asked, but the attempt does not leave by it."""
+    outer = _current.get()
+    return departing(outer.check if outer else lambda: None)
+
+
 def leave_of(outer: Departure | None) -> Callable[[], None]:
     """The outer watch's departure, or nothing to ask."""
     return outer.leave if outer else lambda: None

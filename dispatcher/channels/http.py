@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import secrets
 import socket
 import ssl
 from abc import ABC, abstractmethod
@@ -61,6 +62,28 @@ class Request:
         """A request with the fields of a form."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         return Request(method, url, {**kind, **(headers or {})}, urlencode(data).encode())
+
+    @staticmethod
+    def jpeg(method: str, url: str, data: bytes, headers: Mapping[str, str] | None = None) -> Request:
+        """A request whose body is an image."""
+        return Request(method, url, {**(headers or {}), "Content-Type": "image/jpeg"}, data)
+
+    @staticmethod
+    def multipart(
+        method: str, url: str, data: Mapping[str, str | bytes], headers: Mapping[str, str] | None = None
+    ) -> Request:
+        """A request with the parts of a form (RFC 7578): text, and bytes as a JPEG. Names of parts are our own words."""
+        boundary = secrets.token_hex(16)
+        parts = [f"--{boundary}\r\n".encode() + _part(name, value) for name, value in data.items()]
+        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return Request(method, url, {**kind, **(headers or {})}, b"".join(parts) + f"--{boundary}--\r\n".encode())
+
+
+def _part(name: str, value: str | bytes) -> bytes:
+    head = f'Content-Disposition: form-data; name="{name}"'
+    if isinstance(value, str):
+        return f"{head}\r\n\r\n{value}\r\n".encode(errors="replace")
+    return f'{head}; filename="card.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'.encode() + value + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)

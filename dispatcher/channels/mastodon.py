@@ -1,7 +1,8 @@
 """Mastodon: a public status on an account of any instance, posted over the client API v1.
 
 A repeat with the same ``Idempotency-Key`` answers with the first status for an hour, so a doubt may be settled by
-sending again. Lengths are counted in graphemes with 23 for every link; an instance may allow more than 500.
+sending again. Lengths are counted in graphemes with 23 for every link; an instance may allow more than 500. An edit
+names all media of a status: what becomes of those that it is silent about differs between versions.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 from pydantic import Field
 
-from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment
+from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment, undocumented
+from dispatcher.channels._cards import Cards, Picture, illustrated, once_made, taken
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
-from dispatcher.channels.http import Answer, Http, bounded, refusal
+from dispatcher.channels.http import Answer, Outbound, Request, bounded, refusal
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit, Unit
 from dispatcher.model.delivery import Outcome, Reason, Result
@@ -25,11 +27,17 @@ _LINK_LENGTH = 23
 
 
 class Settings(ChannelSettings):
-    """An account on an instance; its token needs ``write:statuses`` and, to look things up, ``read``."""
+    """An account on an instance; its token needs ``write:statuses``, ``write:media`` for cards and, to look things up, ``read``."""
 
     base_url: Url = Field(description="address of the instance", examples=["https://social.example.org"])
     credential: Credential
+    card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     max_characters: int = Field(default=500, ge=200, le=100_000, description="the instance's own limit in graphemes")
+
+    @property
+    def uploads_card(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def base(self) -> str:
@@ -48,23 +56,36 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 
 
 @asynccontextmanager
-async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError` or `KeyError` where the token cannot be read."""
-    yield _Mastodon(Api(http, settings.base_url, bearer(settings.token())))
+    api = Api(http, settings.base_url, bearer(settings.token()))
+    yield _Mastodon(api, http.cards if settings.card else None)
 
 
 class _Mastodon(Channel):
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, cards: Cards | None) -> None:
+        self._api, self._cards = api, cards
+        self._files = replace(api, encode=Request.multipart)
 
     async def send(self, post: Post) -> Outcome:
-        """``POST /api/v1/statuses`` with the post's key as ``Idempotency-Key``."""
-        status = {**_status(post), "visibility": "public"}
-        return await self._api.create("/api/v1/statuses", status, _posted, {"Idempotency-Key": post.key})
+        """``POST /api/v1/statuses`` with the post's key as ``Idempotency-Key``, and its card where there is one."""
+
+        async def say(media: str | None) -> Outcome:
+            """Post the status."""
+            status = {**_status(post, media), "visibility": "public"}
+            return await self._api.create("/api/v1/statuses", status, _posted, {"Idempotency-Key": post.key})
+
+        return await illustrated(self._cards, post, self._upload, say)
 
     async def edit(self, post: Post) -> Outcome:
-        """``PUT /api/v1/statuses/{id}`` with the whole new content."""
-        return await self._api.repeat("PUT", f"/api/v1/statuses/{segment(post.target)}", _posted, _status(post))
+        """``PUT /api/v1/statuses/{id}`` with the whole new content: the card of what is said now, or none."""
+
+        async def say(media: str | None) -> Outcome:
+            """Change the status."""
+            path = f"/api/v1/statuses/{segment(post.target)}"
+            return await self._api.repeat("PUT", path, _posted, {"media_ids": [], **_status(post, media)})
+
+        return await illustrated(self._cards, post, self._upload, say)
 
     async def delete(self, post: Post) -> Outcome:
         """``DELETE /api/v1/statuses/{id}``; what is gone already counts as done."""
@@ -82,9 +103,29 @@ class _Mastodon(Channel):
         """``GET /api/v1/accounts/verify_credentials``."""
         return await self._api.repeat("GET", "/api/v1/accounts/verify_credentials", _ready)
 
+    async def _upload(self, picture: Picture) -> str:
+        """``POST /api/v2/media``, then ``GET /api/v1/media/{id}`` until it is processed; its id."""
+        data = {"file": picture.jpeg, "description": picture.alt}
+        sent = await self._files.repeat("POST", "/api/v2/media", _processed, data)
+        if sent.result is Result.ABSENT:
+            path = f"/api/v1/media/{segment(sent.provider_id)}"
+            sent = await once_made(lambda: self._api.repeat("GET", path, _processed))
+        return taken(sent).provider_id
 
-def _status(post: Post) -> dict[str, Any]:
-    return {"status": post.text.body, "language": next(iter(post.text.languages), None)}
+
+def _status(post: Post, media: str | None) -> dict[str, Any]:
+    status: dict[str, Any] = {"status": post.text.body, "language": next(iter(post.text.languages), None)}
+    return {**status, "media_ids": [media]} if media else status
+
+
+def _processed(answer: Answer) -> Outcome:
+    """READY, or ABSENT with its id while it is being processed: 202 to the upload, 206 to the question."""
+    media = answer.json_object().get("id")
+    if refused := _refusal(answer):
+        return refused
+    if not isinstance(media, str) or not media:
+        return undocumented(answer)
+    return Outcome(result=Result.ABSENT if answer.status in (202, 206) else Result.READY, provider_id=media)
 
 
 def _posted(answer: Answer) -> Outcome:

@@ -2,7 +2,7 @@
 
 The API knows no idempotency key, and editing is for paying accounts and for an hour only, so this kind does not edit.
 Requests are signed with OAuth 1.0a, whose keys have no end. Lengths are X's weighted ones.
-Sources: github.com/xdevplatform/docs, "Manage Posts", "Rate limits", "Response codes", "Counting characters".
+Sources: github.com/xdevplatform/docs, "Manage Posts", "Rate limits", "Response codes", "Counting characters", "Media".
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from pydantic import Field
+
 from dispatcher.channels._api import Api, Listed, accepted, bearer, find_in, segment, undocumented, until
+from dispatcher.channels._cards import Cards, Picture, illustrated, taken
 from dispatcher.channels._oauth import Keys, Signing
 from dispatcher.channels.base import Channel, ChannelSettings, Credential, Traits, Url
-from dispatcher.channels.http import Answer, Http, refusal
+from dispatcher.channels.http import Answer, Outbound, Request, refusal
 from dispatcher.model.alert import Post
 from dispatcher.model.channel import Power, TextLimit, Unit
 from dispatcher.model.delivery import Outcome, Reason, Result
@@ -29,7 +32,13 @@ class Settings(ChannelSettings):
     """An account. The secret is four words: API key, its secret, access token, its secret; one word is a bearer token."""
 
     credential: Credential
+    card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     base_url: Url = "https://api.x.com"
+
+    @property
+    def uploads_card(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def base(self) -> str:
@@ -48,26 +57,33 @@ def drill(channel: str, secret: str) -> dict[str, object]:  # noqa: ARG001 - ali
 
 
 @asynccontextmanager
-async def connect(settings: Settings, http: Http) -> AsyncIterator[Channel]:
+async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
     """The account as a channel; raises `OSError`, `KeyError` or `ValueError` where the keys cannot be read."""
-    words = settings.token().split()
+    words, cards = settings.token().split(), http.cards if settings.card else None
     for word in words:
         keep_secret(word)
     if len(words) == 1:
-        yield _X(Api(http, f"{settings.base_url}/2", bearer(words[0])))
+        yield _X(Api(http, f"{settings.base_url}/2", bearer(words[0])), cards)
     elif len(words) == 4:
-        yield _X(Api(Signing(http, Keys(*words)), f"{settings.base_url}/2", {}))
+        yield _X(Api(Signing(http, Keys(*words)), f"{settings.base_url}/2", {}), cards)
     else:
         raise ValueError("the secret has to be four words, or one")
 
 
 class _X(Channel):
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, cards: Cards | None) -> None:
+        self._api, self._cards = api, cards
+        self._files = replace(api, encode=Request.multipart)  # whose parts are not signed
 
     async def send(self, post: Post) -> Outcome:
-        """``POST /2/tweets``."""
-        return await self._api.create("/tweets", {"text": post.text.body}, _posted)
+        """``POST /2/tweets``, with the card where there is one."""
+
+        async def say(media: str | None) -> Outcome:
+            """Post the text."""
+            shown = {"media": {"media_ids": [media]}} if media else {}
+            return await self._api.create("/tweets", {"text": post.text.body, **shown}, _posted)
+
+        return await illustrated(self._cards, post, self._upload, say)
 
     async def delete(self, post: Post) -> Outcome:
         """``DELETE /2/tweets/{id}``; what is gone already counts as done."""
@@ -84,6 +100,14 @@ class _X(Channel):
     async def probe(self) -> Outcome:
         """``GET /2/users/me``: whose keys these are, though not whether they may write."""
         return await self._api.repeat("GET", "/users/me", _ready)
+
+    async def _upload(self, picture: Picture) -> str:
+        """``POST /2/media/upload`` in one go, then ``/2/media/metadata`` with the words on it; the image's id."""
+        data = {"media": picture.jpeg, "media_category": "tweet_image", "media_type": "image/jpeg"}
+        media = taken(await self._files.repeat("POST", "/media/upload", _uploaded, data)).provider_id
+        words = {"id": media, "metadata": {"alt_text": {"text": picture.alt}}}
+        taken(await self._api.repeat("POST", "/media/metadata", _ready, words))
+        return media
 
 
 def _posted(answer: Answer) -> Outcome:
@@ -107,6 +131,14 @@ def _found(answer: Answer, code: str) -> Outcome:
 def _ready(answer: Answer) -> Outcome:
     outcome = _refusal(answer) or accepted(answer, _data(answer).get("id"))
     return replace(outcome, result=Result.READY) if outcome.result is Result.ACCEPTED else outcome
+
+
+def _uploaded(answer: Answer) -> Outcome:
+    """READY at once, as images are."""
+    info = _data(answer).get("processing_info")
+    if isinstance(info, dict) and info.get("state") != "succeeded":
+        return Outcome(result=Result.TEMPORARY, reason=Reason.SERVER_ERROR, detail="it is still being processed")
+    return _ready(answer)
 
 
 def _listed(post: dict[str, Any]) -> Listed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from dispatcher.cards.settings import CardSettings
@@ -33,7 +34,7 @@ def advice(
     yield from _unspoken(document, deployment)
     yield from _idle(document, deployment)
     yield from _shared(document, channels)
-    yield from _cardless(document, channels) if cards is None else ()
+    yield from _cardless(document, channels, cards)
     if tokens is not None:
         yield from _strangers(document, deployment, tokens)
 
@@ -73,13 +74,19 @@ def _shared(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelS
             yield document.problem(("channels", other), f"speaks to the same account as {first}", "keep one of them")
 
 
-def _cardless(document: Document, channels: Mapping[ChannelId, tuple[str, ChannelSettings]]) -> Iterator[Problem]:
-    """Channels that ask for cards where none are made."""
+def _cardless(
+    document: Document, channels: Mapping[ChannelId, tuple[str, ChannelSettings]], cards: CardSettings | None
+) -> Iterator[Problem]:
+    """Channels that ask for cards where none can be made for them."""
+    pillow = find_spec("PIL") is not None
     for channel, (_, settings) in channels.items():
-        if "card" in settings.model_fields_set and getattr(settings, "card", False):
-            yield document.problem(
-                ("channels", channel, "card"), "no cards are made", "configure cards, or take it out"
-            )
+        at = ("channels", channel, "card")
+        if "card" not in settings.model_fields_set or not getattr(settings, "card", False):
+            continue
+        if settings.uploads_card and not pillow:
+            yield document.problem(at, "Pillow is not installed", "install the extra cards, or take it out")
+        elif not settings.uploads_card and cards is None:
+            yield document.problem(at, "no cards are made", "configure cards, or take it out")
 
 
 def _strangers(document: Document, deployment: Deployment, tokens: Path) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ _DOUBLES = (
     Threads, X, WhatsAppCloud,
     Matrix, Slack, Signal, Teams, Gotify, Fcm, WebPush,
 )  # fmt: skip
-_LARGEST_REQUEST = 256 * 1024
+_LARGEST_REQUEST = 2 * 1024 * 1024  # with an image
 _SHUTDOWN_SECONDS = 1.0
 _TRIES = 20
 _PURPOSES = ("pages", "mail", "orders over MQTT")  # of ports one after another

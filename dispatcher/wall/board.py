@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from dispatcher.web import Hub
 
 _LONGEST_LOG = 1000
+_MOST_IMAGES = 200
+IMAGES = "/_wall/images"
 
 
 class Service(StrEnum):
@@ -66,6 +68,15 @@ class Shown:
     repeats: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image that was uploaded, whether a post shows it or not; ``alt`` is what it shows, in words."""
+
+    jpeg: bytes
+    image: str = ""  # its address on the wall
+    alt: str = ""
+
+
 class Board:
     """All posts of one wall in order of arrival; every change goes out over ``hub``."""
 
@@ -75,8 +86,9 @@ class Board:
         self.hub = Hub()
         self.requests = Counter[str]()
         self.unexpected: list[dict[str, str]] = []
+        self.uploads: dict[str, Upload] = {}  # by the ids that their providers give them
         self._posts: list[Shown] = []
-        self._orders = itertools.count(1)
+        self._orders, self._images = itertools.count(1), itertools.count(1)
 
     def __iter__(self) -> Iterator[Shown]:
         return iter(self._posts)
@@ -112,10 +124,29 @@ class Board:
         self._posts.append(post)
         return self._changed(post)
 
-    def edit(self, post: Shown, text: str) -> Shown:
-        """Replace a post's text."""
+    def upload(self, id_: str, jpeg: bytes, alt: str = "") -> Upload:
+        """Keep an image under a provider's id, the same bytes at the same address; the oldest make room."""
+        known = self.uploads.get(id_)
+        image = known.image if known and known.jpeg == jpeg else f"{IMAGES}/{next(self._images)}.jpg"
+        self.uploads[id_] = kept = Upload(jpeg, image, alt)
+        while len(self.uploads) > _MOST_IMAGES:
+            del self.uploads[next(iter(self.uploads))]
+        return kept
+
+    def describe_upload(self, id_: str, alt: str) -> None:
+        """Give an image its words."""
+        self.uploads[id_] = replace(self.uploads[id_], alt=alt)
+
+    def uploaded(self, ids: Iterable[str]) -> Upload:
+        """The first image of these ids, one without an address where there is none."""
+        return next((self.uploads[id_] for id_ in ids), Upload(b""))
+
+    def edit(self, post: Shown, text: str, *, image: str | None = None, alt: str = "") -> Shown:
+        """Replace a post's text, and its image where one is given or an empty one takes it away."""
         if text != post.text:
             post.text, post.edited_ms = text, now_ms()
+        if image is not None:
+            post.image, post.alt = image, alt
         return self._changed(post)
 
     def delete(self, post: Shown) -> Shown:

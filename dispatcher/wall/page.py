@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dispatcher.wall.board import Board
+from dispatcher.wall.board import IMAGES, Board
 from dispatcher.web import PAGE_HEADERS, sse_response
 
 _STATIC = Path(__file__).parent / "static"
@@ -22,9 +22,17 @@ def routes(board: Board) -> Sequence[web.RouteDef]:
         """Posts as they come, after a snapshot."""
         return await sse_response(request, board.hub, lambda: _snapshot(board))
 
+    async def image(request: web.Request) -> web.Response:
+        """An image that was uploaded to a double."""
+        found = next((one for one in board.uploads.values() if one.image == request.path), None)
+        if found is None:
+            raise web.HTTPNotFound
+        return web.Response(body=found.jpeg, content_type="image/jpeg", headers=PAGE_HEADERS)
+
     files = {f"/_wall/static/{path.name}": path for path in _STATIC.iterdir() if path.suffix in _TYPES}
     files["/"] = _STATIC / "wall.html"
-    return [*(web.get(url, _sender(path)) for url, path in files.items()), web.get("/_wall/stream", stream)]
+    sent = (web.get(url, _sender(path)) for url, path in files.items())
+    return [*sent, web.get("/_wall/stream", stream), web.get(IMAGES + "/{name}", image)]
 
 
 def _snapshot(board: Board) -> dict[str, Any]:

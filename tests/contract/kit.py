@@ -38,7 +38,7 @@ class Kit:
     """``settings(base)`` points the kind at a provider; ``deviations`` are documented classes by name of case.
 
     ``good`` and ``headers`` answer the request that posts; ``before`` answers, in order, those that come before it and
-    post nothing.
+    post nothing. ``uploads`` answers, between them, those that a card takes; None where a kind is given no card's bytes.
     """
 
     settings: Callable[[str], dict[str, Any]]
@@ -46,6 +46,7 @@ class Kit:
     good_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     before: Sequence[tuple[int, Any]] = ()  # status and JSON
+    uploads: Callable[[str], Sequence[tuple[int, Any]]] | None = None  # the same, while a card is uploaded there
     calls: bool = True  # whether there is a provider at all
     speaks: str = "http"  # which table of cases it meets
     deviations: Mapping[str, Class] = field(default_factory=dict)

@@ -124,6 +124,27 @@ async def test_an_alert_is_on_instagram_with_its_card(tmp_path: Path) -> None:
             assert (status, again) == (200, jpegs["instagram"])
 
 
+async def test_kinds_that_are_given_the_image_need_no_address(tmp_path: Path) -> None:
+    """Without any place for cards an alert is on Mastodon with its card: the JPEG of its own words, and nothing is served."""
+    common = {"realm": "exercise", "languages": ["de"], "credential": {"token_file": "secret"}}
+    mastodon = {**common, "kind": "mastodon", "base_url": "wall://mastodon", "card": True}
+    main = written(tmp_path, None, channels={"mastodon": mastodon})
+    async with running_wall() as wall, running(main, wall) as service:
+        assert not [warning for warning in service.loaded.warnings if "cards" in str(warning)]
+        await alarm(service)
+        await until(lambda: len(wall.board) == 1)
+        [shown] = wall.board
+        status, headers, jpeg = await fetched(f"{wall.url}{shown.image}")
+        assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+        assert Image.open(io.BytesIO(jpeg)).size == (1200, 675)
+        assert shown.alt.startswith("ÜBUNG – EXERCISE\nExtreme Gefahr\n")
+        assert "Schulzentrum" in shown.alt
+        [alert] = [record.alert for record in await service.journal.read(queries.alert_records)]
+        [name] = {face.name(Shape.LANDSCAPE) for face in faces_of(alert) if face.text == shown.alt}
+        assert (await fetched(f"{service.public}/cards/{alert.id}/{name}.jpg"))[0] == 404
+        assert (await fetched(f"{wall.url}/_wall/images/999.jpg"))[0] == 404
+
+
 async def test_only_cards_of_released_alerts_are_served(tmp_path: Path) -> None:
     """A held alert's card is not there, whoever knows its name; nor is any other name, or what staff are told."""
     main = written(tmp_path, {"serve": True}, release_override=None)
@@ -341,9 +362,12 @@ async def test_what_staff_are_told_has_no_card(tmp_path: Path) -> None:
     async with studio(tmp_path) as (made, _):
         with pytest.raises(NoCard, match="not for the public"):
             await made.of(post(purpose=Purpose.PAGE), Shape.PORTRAIT)
+        with pytest.raises(NoCard, match="not for the public"):
+            await made.drawn(post(purpose=Purpose.PAGE), Shape.PORTRAIT)
         made.base = ""
         with pytest.raises(NoCard, match="not open yet"):
             await made.of(post(), Shape.PORTRAIT)
+        assert (await made.drawn(post(), Shape.PORTRAIT)).alt
 
 
 async def test_a_flood_of_texts_has_an_end(tmp_path: Path) -> None:

@@ -43,6 +43,21 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
+async def read_form(request: web.Request) -> tuple[dict[str, str], bytes]:
+    """The fields of a form in parts, and its file; empty where there is none."""
+    try:
+        form = await request.post()
+    except ValueError:
+        return {}, b""
+    files = [value.file.read() for value in form.values() if isinstance(value, web.FileField)]
+    return {name: value for name, value in form.items() if isinstance(value, str)}, files[0] if files else b""
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether it begins and ends as one."""
+    return data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")
+
+
 def bearer_of(request: web.Request) -> str:
     """The bearer token, or an empty text."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")

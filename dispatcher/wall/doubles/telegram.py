@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import Any
 
@@ -11,9 +12,9 @@ from aiohttp import web
 
 from dispatcher.model.channel import TextLimit, Unit
 from dispatcher.wall.board import Service, Shown
-from dispatcher.wall.doubles.base import Double, read_object
+from dispatcher.wall.doubles.base import Double, is_jpeg, read_form, read_object
 
-_LIMIT = TextLimit(Unit.UTF16, 4_096)
+_LIMIT, _CAPTION = TextLimit(Unit.UTF16, 4_096), TextLimit(Unit.UTF16, 1_024)
 _TAG = re.compile(r"</?(?:b|strong|i|em|u|s|code|pre)>")
 _BOT = {"id": 7_000_000_001, "is_bot": True, "first_name": "Bot", "username": "police_bot"}
 
@@ -25,7 +26,7 @@ class Telegram(Double):
         """Post, edit, delete, and what the bot is and may."""
         methods = {
             "sendMessage": self.post, "editMessageText": self.edit, "deleteMessage": self.delete,
-            "getMe": self.me, "getChatMember": self.member,
+            "sendPhoto": self.photo, "editMessageMedia": self.edit_photo, "getMe": self.me, "getChatMember": self.member,
         }  # fmt: skip
         return [web.post(f"/telegram/bot{{token}}/{name}", handler) for name, handler in methods.items()]
 
@@ -53,9 +54,44 @@ class Telegram(Double):
             text = _shown(data)
             if post is None:
                 return _error(400, "Bad Request: message to edit not found")
+            if post.image:
+                return _error(400, "Bad Request: there is no text in the message to edit")
             if post.text == text:
                 return _error(400, "Bad Request: message is not modified")
             return _refused(text) or _ok(_message(self.board.edit(post, str(text))))
+
+        return await self.serve(request, account, take)
+
+    async def photo(self, request: web.Request) -> web.StreamResponse:
+        """200 with the message."""
+        data, jpeg = await read_form(request)
+        account = data.get("chat_id", "")
+
+        def take() -> web.Response:
+            """Show the photo with its caption."""
+            number, text = len(self.board) + 1, _shown(data, "caption")
+            if refused := _refused_photo(text, jpeg):
+                return refused
+            id_ = f"{_number(account)}/{number}"
+            image = self.board.upload(id_, jpeg).image
+            return _ok(_message(self.board.add(Service.TELEGRAM, account, id_, str(text), image=image)))
+
+        return await self.serve(request, account, take)
+
+    async def edit_photo(self, request: web.Request) -> web.StreamResponse:
+        """200 with the changed message."""
+        data, jpeg = await read_form(request)
+        account, post = self._meant(data)
+
+        def take() -> web.Response:
+            """Change photo and caption."""
+            text = _shown(json.loads(data.get("media", "{}")), "caption")
+            if post is None:
+                return _error(400, "Bad Request: message to edit not found")
+            if refused := _refused_photo(text, jpeg):
+                return refused
+            image = self.board.upload(post.id, jpeg).image
+            return _ok(_message(self.board.edit(post, str(text), image=image)))
 
         return await self.serve(request, account, take)
 
@@ -82,18 +118,18 @@ class Telegram(Double):
         rights = {"status": "administrator", "can_post_messages": True, "can_edit_messages": True, "user": _BOT}
         return await self.serve(request, account, lambda: _ok(rights))
 
-    def _meant(self, data: dict[str, Any]) -> tuple[str, Shown | None]:
+    def _meant(self, data: Mapping[str, Any]) -> tuple[str, Shown | None]:
         """Account and post that a request is about."""
         id_ = f"{data.get('chat_id')}/{data.get('message_id')}"
         account = self.board.owner(id_)
         return account, self.board.find(account, id_)
 
 
-def _shown(data: dict[str, Any]) -> str | None:
+def _shown(data: Mapping[str, Any], name: str = "text") -> str | None:
     """What the public reads, or None for HTML that is none."""
-    text = _TAG.sub("", str(data.get("text", "")))
+    text = _TAG.sub("", str(data.get(name, "")))
     if data.get("parse_mode") != "HTML":
-        return str(data.get("text", ""))
+        return str(data.get(name, ""))
     return None if re.search(r"[<>]|&(?!amp;|lt;|gt;|quot;)", text) else unescape(text)
 
 
@@ -101,6 +137,13 @@ def _refused(text: str | None) -> web.Response | None:
     if text is None:
         return _error(400, "Bad Request: can't parse entities")
     return None if _LIMIT.fits(text) else _error(400, "Bad Request: message is too long")
+
+
+def _refused_photo(caption: str | None, jpeg: bytes) -> web.Response | None:
+    if not is_jpeg(jpeg):
+        return _error(400, "Bad Request: IMAGE_PROCESS_FAILED")
+    too_long = caption is not None and not _CAPTION.fits(caption)
+    return _error(400, "Bad Request: message caption is too long") if too_long else _refused(caption)
 
 
 def _number(account: str) -> int:
@@ -112,7 +155,9 @@ def _message(post: Shown) -> dict[str, Any]:
     chat, number = post.id.split("/")
     name = {"username": post.account.removeprefix("@")} if post.account.startswith("@") else {}
     about = {"id": int(chat), "type": "channel", "title": post.title, **name}
-    return {"message_id": int(number), "date": post.received_ms // 1000, "chat": about, "text": post.text}
+    sizes = [{"file_id": post.image, "file_unique_id": post.image, "width": 1200, "height": 675}]
+    said = {"photo": sizes, "caption": post.text} if post.image else {"text": post.text}
+    return {"message_id": int(number), "date": post.received_ms // 1000, "chat": about, **said}
 
 
 def _ok(result: Any) -> web.Response:

@@ -54,6 +54,14 @@ function fill(item, post) {
   item.querySelector("time").dateTime = new Date(post.received_ms).toISOString();
   item.querySelector(".lag").textContent = lag(post);
   item.querySelector(".changed").textContent = changes(post);
+  picture(item.querySelector(".image"), post);
+}
+
+/* What was uploaded lies here and is shown; what lies elsewhere is not fetched. */
+function picture(image, post) {
+  image.hidden = !post.image.startsWith("/");
+  image.alt = post.alt;
+  if (!image.hidden && image.getAttribute("src") !== post.image) image.setAttribute("src", post.image);
 }
 
 function show(post, live) {

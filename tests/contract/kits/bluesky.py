@@ -7,6 +7,7 @@ DID = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 KIT = Kit(
     settings=lambda base: {"base_url": base, "identifier": "polizei.example", "credential": TOKEN},
     good={"uri": f"at://{DID}/app.bsky.feed.post/3l2qxoptmcc2a", "cid": "bafyrei"},
+    uploads=lambda _base: [(200, {"blob": {"$type": "blob", "ref": {"$link": "bafkrei"}, "mimeType": "image/jpeg"}})],
     before=[
         (
             200,

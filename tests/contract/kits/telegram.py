@@ -10,5 +10,6 @@ KIT = Kit(
         "ok": True,
         "result": {"message_id": 7, "date": 1_790_000_000, "chat": {"id": -1001234567890, "username": "polizei_leer"}},
     },
+    uploads=lambda _base: [],
     deviations={"404": (Result.PERMANENT, Reason.AUTH)},
 )

@@ -11,5 +11,9 @@ KIT = Kit(
     settings=lambda base: {"base_url": base, "credential": {"token_env": KEYS_VARIABLE}},
     good={"data": {"id": "1990000000000000001", "text": "text"}},
     good_status=201,
+    uploads=lambda _base: [
+        (200, {"data": {"id": "1880000000000000001"}}),
+        (200, {"data": {"id": "1880000000000000001"}}),
+    ],
     deviations={"503": _DOUBT, "503 with Retry-After": _DOUBT},
 )
