@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest_asyncio
 from contract.cases import CASES, UNPROVED, Case
 from contract.kit import CANARY, CODE, kit_of, post
 from contract.painted import UPLOADING, Painted, opened, painting, posting, steps_of, uploading
-from contract.provider import Provider, says
+from contract.provider import Provider, provider, says
 from contract.test_verbs import AT_THE_WALL
 
 from dispatcher.channels._cards import NoCards
@@ -223,18 +224,25 @@ async def test_a_post_with_a_card_is_taken_back_and_found_like_any(gallery: Gall
     [
         "https://linkedin.com.evil.example/up", "http://www.linkedin.com/up", "https://evil.example/linkedin.com/",
         "https://a@www.linkedin.com/up", "https://www.linkedin.com:8443/up", "https://www.linkedin.com\\@evil.example/",
-        "https://evil.example\\.linkedin.com/", "https://www.linkedin.com", "file:///etc/passwd", "", 7, None,
+        "https://evil.example\\.linkedin.com/", "https://www.linkedin.com", "file:///etc/passwd", "/up", "here", "other",
     ],
 )  # fmt: skip
-async def test_linkedin_gets_images_and_tokens_nobody_else(url: Any) -> None:
+async def test_linkedin_gets_images_and_tokens_nobody_else(url: str) -> None:
     """Where the address for an upload is not LinkedIn's, nothing is sent there and the text goes without its card."""
-    begun = says(200, {"value": {"uploadUrl": url, "image": "urn:li:image:C4D1"}})
-    async with uploading("linkedin_page", begun, posting("linkedin_page"), steps=0) as (channel, heard):
-        outcome = await channel.send(post())
+    async with provider(says(201)) as other:
+        told = {"here": "{here}0/up", "other": f"{other.url}/up"}.get(url, url)
+
+        async def begun(request: bytes, writer: asyncio.StreamWriter) -> None:
+            value = {"uploadUrl": told.replace("{here}", heard.url), "image": "urn:li:image:C4D1"}
+            await says(200, {"value": value})(request, writer)
+
+        async with uploading("linkedin_page", begun, posting("linkedin_page"), steps=0) as (channel, heard):
+            outcome = await channel.send(post())
     assert isinstance(outcome, Outcome)
     assert outcome.result is Result.ACCEPTED
-    assert outcome.detail.startswith("no card: ")
+    assert outcome.detail == "no card: it was to be uploaded to a place that is not LinkedIn's"
     assert asked(heard) == ["POST /rest/images?action=initializeUpload", "POST /rest/posts"]
+    assert other.requests == []
 
 
 async def test_telegram_shows_no_card_above_a_text_that_no_caption_holds() -> None:
