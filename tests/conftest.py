@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 import structlog
+from contract.tables import print_tables
 from hypothesis import settings
 from integration.broker import Mosquitto
 
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     items[:] = [item for item in items if item not in long]
     config.hook.pytest_deselected(items=long)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the contract found; here, for a process that only hands tests out knows no other conftest."""
+    print_tables(terminalreporter)
 
 
 @pytest.fixture(autouse=True)

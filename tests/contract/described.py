@@ -16,6 +16,7 @@ import jsonschema
 from ruamel.yaml import YAML
 
 from dispatcher.channels._cards import Cards, NoCards
+from dispatcher.channels._subscribers import Subscribers
 from dispatcher.channels.http import Answer, Outbound, Request
 
 _FOLDER = Path(__file__).parent / "published"
@@ -28,6 +29,11 @@ class Book:
     http: Outbound
     said: list[tuple[Request, Answer]] = field(default_factory=list)
     cards: Cards = field(default_factory=NoCards)
+
+    @property
+    def subscribers(self) -> Subscribers:
+        """Who has signed up."""
+        return self.http.subscribers
 
     async def request(self, request: Request) -> Answer:
         """Send it, and note both sides."""
@@ -78,15 +84,22 @@ def _check_request(
     assert set(given) <= set(known)
     for name, value in given.items():
         _validate(document, value, {key: v for key, v in known[name].get("schema", {}).items() if key == "pattern"})
-    schema = _body(operation)
-    if schema is not None:
-        _validate(document, json.loads(request.body), schema, strict=True)
+    if schema := _body(operation):
+        _validate(document, _said(request), schema, strict=True)
+
+
+def _said(request: Request) -> Any:
+    """JSON, or the parts of a form by their names; how a file looks is not described."""
+    if request.headers["Content-Type"].startswith("multipart/form-data"):
+        return dict.fromkeys(re.findall(r'(?<=form-data; name=")\w+(?=")', request.body.decode(errors="replace")), "")
+    return json.loads(request.body)
 
 
 def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
     """What a JSON body has to be; a form's fields are the names that its JSON may have."""
     if "requestBody" in operation:
-        return operation["requestBody"]["content"]["application/json"]["schema"]
+        [described] = operation["requestBody"]["content"].values()
+        return described["schema"]
     parameters = operation.get("parameters", [])
     body = [parameter["schema"] for parameter in parameters if parameter["in"] == "body"]
     fields = {p["name"]: p for p in parameters if p["in"] == "formData"}
@@ -97,7 +110,7 @@ def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
 
 def _check_answer(document: dict[str, Any], operation: dict[str, Any], answer: Answer) -> None:
     responses = {str(status): response for status, response in operation["responses"].items()}
-    response = responses.get(str(answer.status)) or responses["default"]
+    response = responses[str(answer.status) if str(answer.status) in responses else "default"]
     content = response.get("content", {}).get("application/json", response)
     if "schema" in content:
         _validate(document, answer.json(), content["schema"])
@@ -106,6 +119,10 @@ def _check_answer(document: dict[str, Any], operation: dict[str, Any], answer: A
 def _validate(document: dict[str, Any], data: Any, schema: dict[str, Any], *, strict: bool = False) -> None:
     while "$ref" in schema:
         schema = functools.reduce(lambda at, step: at[step], schema["$ref"].removeprefix("#/").split("/"), document)
-    closed = {"additionalProperties": False} if strict and "properties" in schema else {}
-    dialect = jsonschema.Draft4Validator if "swagger" in document else jsonschema.Draft202012Validator
-    dialect({**schema, **closed, "definitions": document.get("definitions", {})}).validate(data)
+    if "swagger" in document:
+        closed, dialect = "additionalProperties", jsonschema.Draft4Validator
+    else:
+        closed, dialect = "unevaluatedProperties", jsonschema.Draft202012Validator
+    shut = {closed: False} if strict and not {"properties", "anyOf", "allOf"}.isdisjoint(schema) else {}
+    known = {name: document.get(name, {}) for name in ("definitions", "components")}
+    dialect({**schema, **shut, **known}).validate(data)

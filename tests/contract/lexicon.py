@@ -6,11 +6,22 @@ import functools
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import jsonschema
 
+from dispatcher.channels.http import Answer, Request
 from dispatcher.model.channel import TextLimit, Unit
 
+# What lexicons call a blob is described with the data model: atproto.com, "Data Model".
+_BLOB = {
+    "type": "object",
+    "properties": {
+        "$type": {"const": "blob"}, "mimeType": {"type": "string"}, "size": {"type": "integer", "minimum": 1},
+        "ref": {"type": "object", "properties": {"$link": {"type": "string"}}, "required": ["$link"]},
+    },
+    "required": ["$type", "ref", "mimeType", "size"],
+}  # fmt: skip
 _FOLDER = Path(__file__).parent / "published" / "atproto"
 
 
@@ -24,6 +35,28 @@ def check_record(record: dict[str, Any]) -> None:
     record = dict(record)
     assert record.pop("$type") == "app.bsky.feed.post"
     _check(record, _lexicon("app.bsky.feed.post")["main"]["record"], "app.bsky.feed.post")
+
+
+def check_call(request: Request, answer: Answer) -> tuple[bool, bool]:
+    """Whether the lexicons describe what was said, and what was answered; raises where it is not as they say.
+
+    An error has no description of its own, and bytes need none.
+    """
+    method = urlsplit(request.url).path.rpartition("/")[2]
+    if not (_FOLDER / f"{method}.json").exists():
+        return False, False
+    main = _lexicon(method)["main"]
+    if "parameters" in main:
+        asked = dict(parse_qsl(urlsplit(request.url).query))
+        assert set(main["parameters"]["required"]) <= set(asked) <= set(main["parameters"]["properties"])
+    if "schema" in main.get("input", {}):
+        data = json.loads(request.body)
+        check_input(method, data)
+        if "record" in data:
+            check_record(data["record"])
+    if answer.status == 200:
+        check_output(method, answer.json())
+    return True, answer.status == 200
 
 
 def check_input(method: str, data: dict[str, Any]) -> None:
@@ -56,8 +89,9 @@ def _schema(definition: dict[str, Any], home: str, *, strict: bool) -> dict[str,
     if kind == "ref":
         return _referred(definition["ref"], home, strict=strict)
     if kind == "union":
-        local = [ref for ref in definition["refs"] if ref.startswith("#")]
-        return {"anyOf": [_tagged(ref, home, strict=strict) for ref in local]} if local else {}
+        return {"anyOf": [_tagged(ref, home, strict=strict) for ref in definition["refs"]]}
+    if kind == "blob":
+        return _BLOB
     return {"type": kind} if kind in ("string", "integer", "boolean") else {}
 
 
@@ -70,7 +104,8 @@ def _referred(ref: str, home: str, *, strict: bool) -> dict[str, Any]:
 
 
 def _tagged(ref: str, home: str, *, strict: bool) -> dict[str, Any]:
-    """One variant of a union, which names itself."""
-    schema = _referred(ref, home, strict=strict)
-    schema["properties"]["$type"] = {"const": f"{home}{ref}"}
-    return {**schema, "required": [*schema["required"], "$type"]}
+    """One variant of a union, which names itself; of one that no copy is kept of, that alone is known."""
+    name = f"{home}{ref}" if ref.startswith("#") else ref
+    schema = _referred(ref, home, strict=strict) or {"type": "object", "properties": {}, "required": []}
+    properties = {**schema["properties"], "$type": {"const": name}}
+    return {**schema, "properties": properties, "required": [*schema["required"], "$type"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs
 
 import jsonschema
 import pytest
+from contract.descriptions import fcm_schema
 from contract.kit import CODE, channel, post, service_account
 from contract.kits.fcm import GRANTED, KIT, fcm
 from contract.provider import Behave, Provider, in_turn, provider, reply, says
@@ -35,7 +35,6 @@ from dispatcher.telemetry import redact
 PERMANENT, TEMPORARY, IN_DOUBT, ACCEPTED = Result.PERMANENT, Result.TEMPORARY, Result.IN_DOUBT, Result.ACCEPTED
 GRANT, TAKEN = says(200, GRANTED), says(200, KIT.good)
 DENIED = says(401, {"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "invalid credentials"}})
-PUBLISHED = json.loads((Path(__file__).parent / "published" / "fcm" / "fcm.v1.json").read_text())["schemas"]
 
 
 @asynccontextmanager
@@ -184,26 +183,14 @@ async def test_a_used_up_quota_is_left_alone(headers: dict[str, str], wait: int)
     assert outcome.retry_after == timedelta(seconds=wait)
 
 
-def schema() -> dict[str, Any]:
-    """The published description of a request as JSON Schema: what it does not know is refused."""
-    definitions = copy.deepcopy(PUBLISHED)
-    for definition in definitions.values():
-        definition.pop("id")
-        definition["additionalProperties"] = False
-    text = json.dumps({"$defs": definitions, "$ref": "SendMessageRequest"}).replace('"type": "any"', '"title": "any"')
-    for name in definitions:
-        text = text.replace(f'"$ref": "{name}"', f'"$ref": "#/$defs/{name}"')
-    return json.loads(text)
-
-
 @pytest.mark.parametrize("verb", ["send", "probe"])
 async def test_what_leaves_is_as_published(verb: str) -> None:
     """A message and a probe have only fields that the published description knows, with the types that it gives them."""
     outcome, heard = await ask(GRANT, TAKEN, verb=verb)
     assert outcome.result in (ACCEPTED, Result.READY)
-    jsonschema.validate(heard.body(), schema())
+    jsonschema.validate(heard.body(), fcm_schema("SendMessageRequest"))
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"message": {"topics": "leer"}}, schema())
+        jsonschema.validate({"message": {"topics": "leer"}}, fcm_schema("SendMessageRequest"))
 
 
 async def test_a_message_says_who_it_is_for_and_how_long() -> None:

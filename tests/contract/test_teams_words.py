@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from contract.asking import ask
+from contract.descriptions import adaptive_cards
 from contract.kit import CANARY, TOKEN_VARIABLE, channel, kit_of, post
 from contract.provider import provider, says
 from hypothesis import given, settings
@@ -22,13 +20,7 @@ from dispatcher.model.delivery import Reason, Result
 from dispatcher.wall.app import running_wall
 
 GOOD = says(202, None, kit_of("teams").headers)
-SCHEMA = Path(__file__).parent / "published" / "adaptive-cards" / "adaptive-card-1.4.0.schema.json"
 MODULE = load_kind("teams")
-
-
-@functools.cache
-def _cards() -> jsonschema.Draft6Validator:
-    return jsonschema.Draft6Validator(json.loads(SCHEMA.read_text()))
 
 
 def _card(message: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +35,7 @@ async def test_what_leaves_is_a_card_by_the_schema(lines: list[str]) -> None:
     """Every text is a proper card whose lines are those of the text, and no sign of them is mark-up."""
     _, heard = await ask("teams", GOOD, text="\n".join(lines))
     card = _card(heard.body())
-    _cards().validate(card)
+    adaptive_cards().validate(card)
     runs = [block["inlines"][0] for block in card["body"]]
     assert {block["type"] for block in card["body"]} <= {"RichTextBlock"}  # in which Markdown is not supported
     assert [run["text"] for run in runs] == [line for line in lines if line]
@@ -53,10 +45,10 @@ async def test_what_leaves_is_a_card_by_the_schema(lines: list[str]) -> None:
 def test_the_schema_can_refuse() -> None:
     """A card with a misspelt field is found out."""
     good = {"type": "AdaptiveCard", "version": "1.4", "body": [{"type": "RichTextBlock", "inlines": []}]}
-    _cards().validate(good)
+    adaptive_cards().validate(good)
     for wrong in ({"body": [{"type": "RichTextBlock", "inline": []}]}, {"actions": [{"type": "Action.OpenUrl"}]}):
         with pytest.raises(jsonschema.ValidationError):
-            _cards().validate({**good, **wrong})
+            adaptive_cards().validate({**good, **wrong})
 
 
 async def test_addresses_get_buttons() -> None:

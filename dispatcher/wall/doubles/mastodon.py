@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -97,27 +98,35 @@ class Mastodon(Double):
 
     async def me(self, request: web.Request) -> web.StreamResponse:
         """The account."""
-        name = bearer_of(request)
-        account = {"id": "1", "username": name, "display_name": self.board.titles.get(name, name)}
+        source = {
+            "note": "",
+            "fields": [],
+            "privacy": "public",
+            "sensitive": False,
+            "indexable": False,
+            "follow_requests_count": 0,
+        }
+        role = {"id": "-99", "name": "", "permissions": "0", "color": "", "highlighted": False}
+        account = {**self._account(request), "source": source, "role": role}
         return await self._serve(request, lambda: web.json_response(account))
 
     async def statuses(self, request: web.Request) -> web.StreamResponse:
         """The account's statuses, newest first."""
         return await self._serve(
             request,
-            lambda: web.json_response([_status(request, p) for p in reversed(self.board.of(bearer_of(request)))]),
+            lambda: web.json_response([self._status(request, p) for p in reversed(self.board.of(bearer_of(request)))]),
         )
 
     def _take(self, request: web.Request, data: dict[str, Any], key: str) -> web.Response:
         account, text = bearer_of(request), str(data.get("status", ""))
         known = self.board.by_key(account, key)
         if known is not None:
-            return web.json_response(_status(request, self.board.repeat(known)))
+            return web.json_response(self._status(request, self.board.repeat(known)))
         if refused := _too_long(text) or self._unknown(data):
             return refused
         id_, shown = str(116_000_000_000 + len(self.board)), self.board.uploaded(data.get("media_ids", ()))
         post = self.board.add(Service.MASTODON, account, id_, text, key=key, image=shown.image, alt=shown.alt)
-        return web.json_response(_status(request, post))
+        return web.json_response(self._status(request, post))
 
     def _unknown(self, data: dict[str, Any]) -> web.Response | None:
         """Refuses media that were not uploaded, or are not processed yet."""
@@ -127,22 +136,36 @@ class Mastodon(Double):
 
     def _change(self, request: web.Request, change: Any) -> web.Response:
         post = self.board.find(bearer_of(request), request.match_info["id"])
-        return web.json_response(_status(request, change(post))) if post else _error(404, "Record not found")
+        return web.json_response(self._status(request, change(post))) if post else _error(404, "Record not found")
+
+    def _account(self, request: web.Request) -> dict[str, Any]:
+        """Whose token it is."""
+        name, url = bearer_of(request), f"{request.url.origin()}/mastodon/@{quote(bearer_of(request), safe='')}"
+        counts = dict.fromkeys(("followers_count", "following_count", "statuses_count"), 0)
+        flags = dict.fromkeys(("bot", "group", "indexable", "locked"), False)
+        pictures = dict.fromkeys(("avatar", "avatar_static", "header", "header_static", "uri", "url"), url)
+        return {
+            "id": "1", "username": name, "acct": name, "display_name": self.board.titles.get(name, name), "note": "",
+            "created_at": "2026-01-01T00:00:00.000Z", "emojis": [], "fields": [], **counts, **flags, **pictures,
+        }  # fmt: skip
+
+    def _status(self, request: web.Request, post: Shown) -> dict[str, Any]:
+        content = "<p>" + escape(post.text).replace("\n\n", "</p><p>").replace("\n", "<br />") + "</p>"
+        url = f"{request.url.origin()}/#{post.order}"
+        counts = dict.fromkeys(("favourites_count", "reblogs_count", "replies_count"), 0)
+        media = [_attachment(post.id, post.alt)] if post.image else []
+        return {
+            "id": post.id, "url": url, "uri": url, "account": self._account(request), "created_at": iso(post.received_ms),
+            "edited_at": iso(post.edited_ms), "content": content, "text": post.text, "visibility": "public",
+            "sensitive": False, "spoiler_text": "", "emojis": [], "mentions": [], "tags": [], "media_attachments": media,
+            **counts,
+        }  # fmt: skip
 
     async def _serve(self, request: web.Request, take: Take) -> web.StreamResponse:
         account = bearer_of(request)
         return await self.serve(
             request, account, take if account else lambda: _error(401, "The access token is invalid")
         )
-
-
-def _status(request: web.Request, post: Shown) -> dict[str, Any]:
-    content = "<p>" + escape(post.text).replace("\n\n", "</p><p>").replace("\n", "<br />") + "</p>"
-    url = f"{request.url.origin()}/#{post.order}"
-    return {
-        "id": post.id, "url": url, "uri": url, "created_at": iso(post.received_ms), "edited_at": iso(post.edited_ms),
-        "content": content, "text": post.text, "visibility": "public",
-    }  # fmt: skip
 
 
 def _attachment(id_: str, alt: str) -> dict[str, Any]:
