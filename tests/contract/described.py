@@ -20,6 +20,7 @@ from dispatcher.channels._subscribers import Subscribers
 from dispatcher.channels.http import Answer, Outbound, Request
 
 _FOLDER = Path(__file__).parent / "published"
+_ELSEWHERE = {"whatsapp_channel": "waha"}  # folders that are not called as their kinds
 
 
 @dataclass
@@ -49,7 +50,11 @@ class Book:
 @functools.cache
 def _documents(folder: str) -> list[dict[str, Any]]:
     """A folder's descriptions; JSON is YAML as well."""
-    files = [path for path in sorted((_FOLDER / folder).iterdir()) if path.suffix in (".json", ".yaml")]
+    files = [
+        path
+        for path in sorted((_FOLDER / _ELSEWHERE.get(folder, folder)).iterdir())
+        if path.suffix in (".json", ".yaml")
+    ]
     return [json.loads(f.read_text()) if f.suffix == ".json" else YAML(typ="safe").load(f) for f in files]
 
 

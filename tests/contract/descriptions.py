@@ -29,7 +29,7 @@ Held = tuple[bool, bool]  # whether question and answer were held to a descripti
 # What stands before the described paths on the wall.
 PREFIXES = {
     "gotify": "/gotify", "mastodon": "/mastodon", "matrix": "/matrix/_matrix/client/v3", "signal": "/signal",
-    "slack": "/slack",
+    "slack": "/slack", "whatsapp_channel": "/waha",
 }  # fmt: skip
 # What remains where a kind says more than its description here.
 REST = {

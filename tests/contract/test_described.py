@@ -34,6 +34,11 @@ DESCRIBED = {
     },
     "signal": {"POST /v2/send", "DELETE /v1/remote-delete/{number}", "GET /v1/groups/{number}/{groupid}"},
     "gotify/client": {"POST /message", "DELETE /message/{id}", "GET /application/{id}/message"},
+    "whatsapp_channel": {
+        "POST /api/sendText", "GET /api/{session}/chats/{chatId}/messages",
+        "PUT /api/{session}/chats/{chatId}/messages/{messageId}",
+        "DELETE /api/{session}/chats/{chatId}/messages/{messageId}", "GET /api/sessions/{session}",
+    },
     "slack": {"POST /chat.postMessage", "POST /chat.update", "POST /chat.delete"},
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dispatcher.wall.board import Service, Shown
+from dispatcher.wall.board import Service, Shown, now_ms
 from dispatcher.wall.doubles.base import Double, read_object
 from dispatcher.wall.faults import Take
 
@@ -64,7 +64,9 @@ class Waha(Double):
 
     async def session(self, request: web.Request) -> web.StreamResponse:
         """A session that can send."""
-        state = {"name": request.match_info["session"], "status": "WORKING"}
+        state = {
+            "name": request.match_info["session"], "status": "WORKING", "presence": {}, "timestamps": {"activity": now_ms()},
+        }  # fmt: skip
         return await self._serve(request, request.match_info["session"], lambda: web.json_response(state))
 
     def _messages(self, chat: str) -> list[dict[str, Any]]:
@@ -91,6 +93,7 @@ def _message(post: Shown) -> dict[str, Any]:
     return {
         "id": post.id, "timestamp": post.received_ms // 1000, "from": post.account, "fromMe": True, "to": post.account,
         "body": post.text, "ack": 1, "ackName": "SERVER", "hasMedia": False, "_data": {},
+        "source": "api", "participant": "", "mediaUrl": "",
     }  # fmt: skip
 
 
