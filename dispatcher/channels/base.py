@@ -125,21 +125,18 @@ class Credential(Strict):
 class ChannelSettings(Strict):
     """What a kind needs to speak. Kinds add their own fields; ``base`` says which of them requests go to.
 
-    ``address`` names the fields that say where a post appears: a canary has to say them anew.
+    ``address`` names the fields that say where a post appears: a canary has to say them anew. ``uploads_card``: a card is
+    given to the provider as bytes, so that it needs no address.
     """
 
     address: ClassVar[tuple[str, ...]] = ("credential",)
+    uploads_card: ClassVar[bool] = False
 
     credential: Credential | None = None
 
     @property
     def needs_card(self) -> bool:
         """Whether nothing can be posted without a card."""
-        return False
-
-    @property
-    def uploads_card(self) -> bool:
-        """Whether a card is given to the provider as bytes, so that it needs no address."""
         return False
 
     @property

@@ -38,16 +38,12 @@ class Settings(ChannelSettings):
     """An account; its credential is an app password, never the account's own."""
 
     address = ("identifier",)
+    uploads_card = True
 
     identifier: str = Field(pattern=r"^[A-Za-z0-9.:_-]{3,253}$", description="handle or DID of the account")
     credential: Credential
     card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     base_url: Url = Field(default="https://bsky.social", description="the account's server (PDS)")
-
-    @property
-    def uploads_card(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def base(self) -> str:

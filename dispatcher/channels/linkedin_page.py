@@ -35,6 +35,7 @@ class Settings(ChannelSettings):
     """A page; its token needs ``w_organization_social`` and ``r_organization_social`` and dies after 60 days."""
 
     address = ("organization_id",)
+    uploads_card = True
 
     organization_id: str = Field(pattern=r"^\d{1,20}$")
     credential: Credential
@@ -43,11 +44,6 @@ class Settings(ChannelSettings):
     base_url: Url = "https://api.linkedin.com"
     login_url: Url = Field(default="https://www.linkedin.com", description="where it asks")
     version: str = Field(default="202609", pattern=r"^20\d{4}$", description="of the API; each lives a year at least")
-
-    @property
-    def uploads_card(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def base(self) -> str:

@@ -29,15 +29,12 @@ _LINK_LENGTH = 23
 class Settings(ChannelSettings):
     """An account on an instance; its token needs ``write:statuses``, ``write:media`` for cards and, to look things up, ``read``."""
 
+    uploads_card = True
+
     base_url: Url = Field(description="address of the instance", examples=["https://social.example.org"])
     credential: Credential
     card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     max_characters: int = Field(default=500, ge=200, le=100_000, description="the instance's own limit in graphemes")
-
-    @property
-    def uploads_card(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def base(self) -> str:

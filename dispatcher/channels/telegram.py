@@ -37,6 +37,7 @@ class Settings(ChannelSettings):
     """A channel by its public name or its number, and the token of a bot that may post there."""
 
     address = ("chat_id",)
+    uploads_card = True
 
     chat_id: str = Field(pattern=r"^(@[A-Za-z0-9_]{4,32}|-100\d{5,15})$", description="@name or -100...")
     credential: Credential
@@ -44,11 +45,6 @@ class Settings(ChannelSettings):
         default=False, description="the alert's card goes with a text of at most 1,024 characters, where there is one"
     )
     base_url: Url = "https://api.telegram.org"
-
-    @property
-    def uploads_card(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def base(self) -> str:

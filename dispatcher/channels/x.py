@@ -31,14 +31,11 @@ _DAILY = ("x-user-limit-24hour", "x-app-limit-24hour")
 class Settings(ChannelSettings):
     """An account. The secret is four words: API key, its secret, access token, its secret; one word is a bearer token."""
 
+    uploads_card = True
+
     credential: Credential
     card: bool = Field(default=False, description="the alert's card goes with the text, where there is one")
     base_url: Url = "https://api.x.com"
-
-    @property
-    def uploads_card(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def base(self) -> str:

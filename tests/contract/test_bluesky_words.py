@@ -50,10 +50,11 @@ async def test_what_leaves_is_what_the_lexicons_describe(words: list[str]) -> No
 
 
 def test_the_lexicons_can_refuse() -> None:
-    """A record with a misspelt field, a long text or a facet without bytes is found out."""
+    """A record with a misspelt field, a long text, a facet without bytes or an image without words is found out."""
     good = {"$type": "app.bsky.feed.post", "text": "t", "createdAt": "2026-11-20T10:00:00.000Z"}
     check_record(good)
-    for wrong in ({"txt": "t"}, {"langs": ["de"] * 4}, {"facets": [{"features": []}]}):
+    bare = {"$type": "app.bsky.embed.images", "images": [{"image": {}}]}
+    for wrong in ({"txt": "t"}, {"langs": ["de"] * 4}, {"facets": [{"features": []}]}, {"embed": bare}):
         with pytest.raises(jsonschema.ValidationError):
             check_record({**good, **wrong})
     with pytest.raises(AssertionError):
