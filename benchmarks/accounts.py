@@ -27,7 +27,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.contestants.dispatcher import _PLAYBOOK
+from benchmarks.contestants.dispatcher import playbook
 from benchmarks.figures import spread
 from benchmarks.ledger import Faulty
 from benchmarks.machine import TOP, answers, cpu, memory, process
@@ -103,7 +103,7 @@ def consent(officer: int, wall: str, seal: Seal) -> Account:
 async def prepare(directory: Path, wall: str, console: int) -> Path:
     """The files of a daemon, and a journal in which everybody has agreed."""
     (directory / "playbooks").mkdir()
-    (directory / "playbooks" / "benchmark.yaml").write_text(_PLAYBOOK)
+    (directory / "playbooks" / "benchmark.yaml").write_text(playbook("benchmark"))
     (directory / "key").write_text(KEY)
     token = {"id": "t1", "sha256": sha256(TOKEN), "role": "source", "source": "benchmark"}
     (directory / "tokens.yaml").write_text(json.dumps({"tokens": [token]}))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestants import Contestant, Field, Running
@@ -45,21 +46,26 @@ class Entry:
     contestant: Contestant
     case: Case
     recorder: Recorder
-    directory: Path
+    field: Field
     running: Running
     numbers: Iterable[int]
     begun: float  # the monotonic second of its start
     ready: float  # seconds from then on
     idle: float  # MiB before the first event
-    started: dict[str, float] = field(default_factory=dict)
+    started: dict[str, float] = dataclasses.field(default_factory=dict)
     due: int = 0  # requests that should have been taken by now
     hung: int = 0  # channels that are never answered any more
 
-    async def alarm(self, count: int = 1) -> list[str]:
-        """Publish so many incidents back to back and wait until all are said; raises `Faulty` when they never are."""
+    def tell(self, count: int = 1) -> list[str]:
+        """Publish so many incidents back to back."""
         incidents = [f"bench-{number:012}" for number in itertools.islice(self.numbers, count)]
         self.due += count * (self.case.channels - self.hung)
         self.started |= dict.fromkeys(incidents, self.running.trigger(incidents))
+        return incidents
+
+    async def alarm(self, count: int = 1) -> list[str]:
+        """Publish so many incidents back to back and wait until all are said; raises `Faulty` when they never are."""
+        incidents = self.tell(count)
         if not await self.recorder.reached(self.due, PATIENCE):
             raise Faulty(f"not everything was said within {PATIENCE:.0f} s")
         await asyncio.sleep(self.case.latency + GAP)
@@ -71,7 +77,7 @@ class Entry:
         ledger = await self.recorder.ledger()
         counted = Ledger(one for one in ledger.arrivals if one.channel != but)
         counted.check(list(self.started), set(range(self.case.channels)) - {but})
-        self.contestant.audit(self.directory, self.due)
+        self.contestant.audit(self.field.directory, self.due)
         return ledger
 
 
@@ -80,7 +86,7 @@ class Course:
     """What all contestants share: the provider, and numbers for incidents that no other run has."""
 
     recorder: Recorder
-    numbers: Iterable[int] = field(default_factory=itertools.count)
+    numbers: Iterable[int] = dataclasses.field(default_factory=itertools.count)
 
     @contextlib.asynccontextmanager
     async def enter(self, contestant: Contestant, case: Case, broker: str = "") -> AsyncIterator[Entry]:
@@ -89,13 +95,14 @@ class Course:
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             async with _control_room(directory / "broker", broker) as (where, publishing):
-                given = Field(where, publishing, self.recorder.port, case.channels, directory)
+                provider = self.recorder
+                given = Field(where, publishing, provider.port, case.channels, directory, provider.authority)
                 begun = time.monotonic()
                 async with contestant.running(given) as running:
                     ready = time.monotonic() - begun
                     await asyncio.sleep(QUIET)
                     idle = memory(running.pid)
-                    yield Entry(contestant, case, self.recorder, directory, running, self.numbers, begun, ready, idle)
+                    yield Entry(contestant, case, provider, given, running, self.numbers, begun, ready, idle)
 
 
 @contextlib.asynccontextmanager

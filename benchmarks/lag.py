@@ -28,7 +28,7 @@ GLANCE = 0.005  # seconds between two questions
 
 async def ask(entry: Entry, waits: list[float]) -> None:
     """Note how long each answer took, until cancelled."""
-    port = json.loads((entry.directory / "dispatcher.yaml").read_text())["console"]["port"]
+    port = json.loads((entry.field.directory / "dispatcher.yaml").read_text())["console"]["port"]
     async with aiohttp.ClientSession() as session:
         while True:
             begun = time.monotonic()

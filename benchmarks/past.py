@@ -5,14 +5,15 @@ A copy of an incident is what the units wrote for the first one, row by row, wit
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, Table, func, select, text
+from sqlalchemy import Column, Connection, String, Table, func, select
 from unit.house import alert, event
 
 from dispatcher.journal import steps, store
@@ -27,6 +28,7 @@ from dispatcher.model.delivery import Attempt, Delivery, DeliveryState, Incident
 
 MODEL = "past-000000"  # the name of the incident that others are copied from, wherever it stands in a text
 ON_THEIR_WAY = 2_000  # as many as may be under way at once, when the daemon is killed
+_HISTORY = (t.events, t.incidents, t.alerts, t.deliveries, t.attempts, t.facts)
 _S = DeliveryState
 
 
@@ -53,15 +55,35 @@ def open_incident(number: int) -> str:
 
 def write_history(path: Path, channels: Sequence[str], rows: int) -> int:
     """Finished incidents, an alert and its all-clear each, until the journal holds ``rows``; how many it holds then."""
-    began = datetime.now(UTC) - timedelta(days=1)
+    each = _one_finished(path, channels)
+    copies = rows // each
+    _copy_all(path, copies)
+    return each * (copies + 1)
+
+
+def write_finished(path: Path, channels: Sequence[str], incidents: int) -> None:
+    """So many finished incidents, an alert and its all-clear each."""
+    _one_finished(path, channels)
+    _copy_all(path, incidents - 1)
+
+
+def _one_finished(path: Path, channels: Sequence[str]) -> int:
+    """The incident that others are copied from; its rows."""
     with _writing(path) as connection:
-        _finished(connection, channels, began)
-        tables = [t.events, t.incidents, t.alerts, t.deliveries, t.attempts, t.facts]
-        each = sum(_count(connection, table) for table in tables)
-        facts, copies = _count(connection, t.facts), rows // each
-        for table in tables:
-            _copy(connection, table, copies, facts)
-        return each * (copies + 1)
+        _finished(connection, channels, datetime.now(UTC) - timedelta(days=1))
+        return sum(_count(connection, table) for table in _HISTORY)
+
+
+def _copy_all(path: Path, copies: int) -> None:
+    """A journal that is not there yet may be lost, so nothing is written twice or flushed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -262144", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        (facts,) = connection.execute("SELECT count(*) FROM facts").fetchone()
+        connection.execute("BEGIN")
+        for table in _HISTORY:
+            connection.execute(_copy(table), {"model": MODEL, "copies": copies, "facts": facts})
+        connection.execute("COMMIT")
 
 
 @contextmanager
@@ -116,21 +138,21 @@ def _count(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def _copy(connection: Connection, table: Table, copies: int, facts: int) -> None:
-    """``copies`` of all that ``table`` holds, each under a name of its own."""
-    new = {
-        column.name: f"replace({column.name}, :model, printf('past-%06d', copy))" for column in table.c if _says(column)
-    }
+def _copy(table: Table) -> str:
+    """The statement that copies all that ``table`` holds, each copy under a name of its own."""
+    new = {column.name: f"replace({column.name}, :model, name_of_copy)" for column in table.c if _says(column)}
     counted = {"facts": "seq", "events": "number"}.get(table.name)
     if counted:
         new[counted] = f"{counted} + copy * :facts"
     names = [column.name for column in table.c]
-    statement = text(f"""
-        WITH RECURSIVE copies (copy) AS (SELECT 1 UNION ALL SELECT copy + 1 FROM copies WHERE copy < :copies)
+    return f"""
+        WITH RECURSIVE copies (copy, name_of_copy) AS (
+            SELECT 1, printf('past-%06d', 1)
+            UNION ALL SELECT copy + 1, printf('past-%06d', copy + 1) FROM copies WHERE copy < :copies
+        )
         INSERT INTO {table.name} ({", ".join(names)})
-        SELECT {", ".join(new.get(name, name) for name in names)} FROM {table.name}, copies ORDER BY copy
-    """)
-    connection.execute(statement, {"model": MODEL, "copies": copies, "facts": facts})
+        SELECT {", ".join(new.get(name, name) for name in names)} FROM copies CROSS JOIN {table.name}
+    """
 
 
 def _says(column: Column[Any]) -> bool:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import measures
+from benchmarks import growth, measures, trials
 from benchmarks.contestants import ALERTMANAGER, ALL, DISPATCHER, LIMIT, PLAIN, Contestant
 from benchmarks.course import Case, Course
 from benchmarks.ledger import Faulty
+from benchmarks.machine import Missing
 from benchmarks.measures import Samples
 
 RUNS = int(os.environ.get("RUNS", "5"))
@@ -60,6 +61,12 @@ ALL_MEASURES = (
     Measure("outage", measures.outage, (DISPATCHER, ALERTMANAGER), [Case(100)], _FEW),
     Measure("told-to-wait", measures.told_to_wait, (DISPATCHER,), [Case(100)], _FEW),
     Measure("in-flight", measures.in_flight, (DISPATCHER, PLAIN), [Case(3_000, 3.0)], 1),
+    Measure("tls", trials.tls, (DISPATCHER, PLAIN), [Case(100)], _FEW),
+    Measure("kill", trials.kill, (DISPATCHER,), [Case(1_000)], _FEW),
+    Measure("open", trials.many_open, (DISPATCHER,), [Case(1_000)], 1),
+    Measure("history", growth.history, (DISPATCHER,), [Case(100)], 1),
+    Measure("playbooks", growth.playbooks, (DISPATCHER,), [Case(100)], 1),
+    Measure("slow-disk", growth.slow_disk, (DISPATCHER,), [Case(1_000)], 1),
     Measure("help", measures.says_help, (DISPATCHER,), [Case(0)], RUNS),
 )
 
@@ -74,7 +81,7 @@ async def carry_out(course: Course, measure: Measure, here: Sequence[Contestant]
             for contestant in order[run % len(order) :] + order[: run % len(order)]:
                 try:
                     found[contestant].take(await measure.once(course, contestant, case))
-                except (Faulty, TimeoutError, EOFError, OSError) as failure:
+                except (Faulty, Missing, TimeoutError, EOFError, OSError) as failure:
                     found[contestant].failures.append(f"{type(failure).__name__}: {failure}".removesuffix(": "))
         results += found.values()
     return results

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ PASTS = (
 
 async def measure(place: Course, past: Past, journal: Path) -> Samples:
     """One fresh process on a copy of ``journal``. Raises `Faulty` where a delivery was missed or sent twice."""
-    contestant = Contestant("dispatcher", lambda field: dispatcher.running(field, journal=journal))
+    furnish = partial(shutil.copy, journal)
+    contestant = Contestant("dispatcher", lambda field: dispatcher.running(field, furnish=furnish))
     async with place.enter(contestant, Case(CHANNELS)) as entry:
         entry.due = past.open * CHANNELS
         entry.started = dict.fromkeys(map(open_incident, range(past.open)), entry.begun)

@@ -15,6 +15,8 @@ from benchmarks.goals import goals
 from benchmarks.machine import described
 from benchmarks.programme import RUNS, Result
 
+_COUNTS = {"handshakes", "said_before", "repeats"}
+
 
 def write(figures: Figures, skipped: Sequence[str], directory: Path) -> None:
     """Publish what was measured beside others."""
@@ -117,7 +119,7 @@ def _rest(figures: Figures) -> Iterator[list[str]]:
     yield ["measure", "channels", "who", "figures"]
     for one in figures.results:
         if one.measure not in {"fan-out", "throughput"}:
-            cells = [f"{name} {_rough(name, samples)}" for name, samples in one.samples.items()]
+            cells = [f"{name.replace('_', ' ')} {_rough(name, samples)}" for name, samples in one.samples.items()]
             yield [
                 one.measure,
                 f"{one.case.channels:,}" if one.case.channels else "-",
@@ -129,5 +131,7 @@ def _rest(figures: Figures) -> Iterator[list[str]]:
 def _rough(name: str, samples: Sequence[float]) -> str:
     if name == "requests":
         return f"{number(min(samples))} to {number(max(samples))} for each channel"
+    if name in _COUNTS:
+        return f"{min(samples):,.0f} to {max(samples):,.0f}"
     unit, scale = ("MiB", 1.0) if name in {"idle", "peak"} else ("ms", MS) if max(samples) < 1 else ("s", 1.0)
     return f"{spread(samples, scale)} {unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -35,11 +36,18 @@ class Field:
     provider: int
     channels: int
     directory: Path
+    authority: Path | None = None  # who signed the provider's certificate, where it speaks TLS
 
     @property
     def urls(self) -> list[str]:
         """A host for each channel, all of them this machine."""
-        return [f"http://127.1.{n // 250}.{n % 250 + 1}:{self.provider}/" for n in range(self.channels)]
+        scheme = "https" if self.authority else "http"
+        return [f"{scheme}://{host(number)}:{self.provider}/" for number in range(self.channels)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Ours, and whom to trust: OpenSSL takes its default authorities from this variable (SSL_CTX_set_default_verify_paths)."""
+        return {**os.environ, **({"SSL_CERT_FILE": str(self.authority)} if self.authority else {})}
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,11 @@ class Contestant:
     running: Callable[[Field], AbstractAsyncContextManager[Running]]
     missing: Callable[[], str] = lambda: ""
     audit: Callable[[Path, int], None] = lambda _directory, _count: None
+
+
+def host(channel: int) -> str:
+    """The address of a channel's provider, as wire.h has it."""
+    return f"127.1.{channel // 250}.{channel % 250 + 1}"
 
 
 def over_mqtt(field: Field, pid: int, topic: str) -> Running:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from benchmarks.contestants.base import SOURCE, START_SECONDS, Field, Running, over_mqtt
@@ -28,9 +27,9 @@ _TEXTS = "".join(
     for purpose in ("alert", "update", "all_clear", "false_alarm")
 )
 _PLAYBOOK = f"""\
-playbook: benchmark
+playbook: NAME
 title: Benchmark
-match: {{kind: [benchmark]}}
+match: {{kind: [NAME]}}
 severity: extreme
 release: automatic
 same_within: never
@@ -42,18 +41,34 @@ texts:
 
 @contextlib.asynccontextmanager
 async def running(
-    field: Field, program: Sequence[str] = ("-m", "dispatcher"), journal: Path | None = None
+    field: Field,
+    program: Sequence[str] = ("-m", "dispatcher"),
+    *,
+    furnish: Callable[[Path], object] = lambda _directory: None,
+    wrapper: Sequence[str] = (),
+    patience: float = START_SECONDS,
 ) -> AsyncIterator[Running]:
-    """The daemon, from files of its own and a copy of ``journal``, once it takes events; ``program`` is what Python runs."""
-    console = free_port()
-    config = configure(field, console)
-    if journal:
-        shutil.copy(journal, field.directory / "journal.sqlite")
-    path = field.directory / "log"
-    with path.open("wb") as log:
-        command = (sys.executable, *program, "run", config)
-        async with process(*command, stdout=log, stderr=log) as started:
-            await answers(started, path, console, "/readyz", START_SECONDS)
+    """The daemon, from files of its own, once it takes events; ``program`` is what Python runs.
+
+    ``furnish`` puts what it shall find into its directory, a journal or playbooks. ``wrapper`` is a program that becomes it.
+    ``patience`` are the seconds in which it must be ready.
+    """
+    furnish(field.directory)
+    configure(field, free_port())
+    async with at_work(field, (*wrapper, sys.executable, *program), patience) as started:
+        yield started
+
+
+@contextlib.asynccontextmanager
+async def at_work(
+    field: Field, command: Sequence[str] = (sys.executable, "-m", "dispatcher"), patience: float = START_SECONDS
+) -> AsyncIterator[Running]:
+    """A daemon on the files that are in its directory, once it takes events."""
+    config, path = field.directory / "dispatcher.yaml", field.directory / "log"
+    console = json.loads(config.read_text())["console"]["port"]
+    with path.open("ab") as log:
+        async with process(*command, "run", str(config), stdout=log, stderr=log, env=field.environment) as started:
+            await answers(started, path, console, "/readyz", patience)
             yield over_mqtt(field, started.pid, f"control-room/exercise/{SOURCE}/incidents")
 
 
@@ -61,18 +76,28 @@ def audit(directory: Path, count: int) -> None:
     """Raises `Faulty` unless the journal says of ``count`` deliveries and attempts that they were accepted, in ten seconds."""
     questions = [f"SELECT count(*) FROM {table}" for table in ("deliveries WHERE state", "attempts WHERE result")]
     deadline = time.monotonic() + 10
-    with contextlib.closing(sqlite3.connect(f"file:{directory}/journal.sqlite?mode=ro", uri=True)) as journal:
-        while (kept := [journal.execute(f"{one} = 'accepted'").fetchone()[0] for one in questions]) != [count, count]:
+    with journal(directory) as kept_in:
+        while (kept := [kept_in.execute(f"{one} = 'accepted'").fetchone()[0] for one in questions]) != [count, count]:
             if time.monotonic() > deadline:
                 raise Faulty(f"of {count} deliveries, {kept[0]} are journaled, and {kept[1]} attempts")
             time.sleep(0.1)
 
 
-def configure(field: Field, console: int) -> str:
-    """Write the daemon's files and return the path of its configuration: JSON is YAML, too."""
+def journal(directory: Path) -> contextlib.closing[sqlite3.Connection]:
+    """The daemon's journal, to read."""
+    return contextlib.closing(sqlite3.connect(f"file:{directory}/journal.sqlite?mode=ro", uri=True))
+
+
+def playbook(name: str) -> str:
+    """A playbook for incidents of the kind ``name``."""
+    return _PLAYBOOK.replace("NAME", name)
+
+
+def configure(field: Field, console: int) -> None:
+    """Write the daemon's files: JSON is YAML, too."""
     directory = field.directory
-    (directory / "playbooks").mkdir()
-    (directory / "playbooks" / "benchmark.yaml").write_text(_PLAYBOOK)
+    (directory / "playbooks").mkdir(exist_ok=True)
+    (directory / "playbooks" / "benchmark.yaml").write_text(playbook("benchmark"))
     (directory / "password").write_text(field.broker.password)
     settings = {
         "realm": "exercise",
@@ -87,9 +112,7 @@ def configure(field: Field, console: int) -> str:
         "console": {"port": console},
         "channels": {f"c{number}": _channel(directory, number, url) for number, url in enumerate(field.urls)},
     }
-    path = directory / "dispatcher.yaml"
-    path.write_text(json.dumps(settings, indent=1))
-    return str(path)
+    (directory / "dispatcher.yaml").write_text(json.dumps(settings, indent=1))
 
 
 def _channel(directory: Path, number: int, url: str) -> dict[str, str]:

@@ -21,7 +21,9 @@ async def running(field: Field) -> AsyncIterator[Running]:
     settings = {"port": field.broker.port, "username": field.broker.username, "password": field.broker.password}
     (field.directory / "plain.json").write_text(json.dumps(settings | {"topic": _TOPIC, "urls": field.urls}))
     script = str(Path(__file__).with_name("plain_script.py"))
-    async with process(sys.executable, script, str(field.directory / "plain.json"), stdout=PIPE) as started:
+    async with process(
+        sys.executable, script, str(field.directory / "plain.json"), stdout=PIPE, env=field.environment
+    ) as started:
         assert started.stdout
         await says(started.stdout, b"ready", START_SECONDS)
         yield over_mqtt(field, started.pid, _TOPIC)

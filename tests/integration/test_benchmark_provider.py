@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +19,7 @@ from benchmarks.contestants import Contestant, Field, Running
 from benchmarks.course import Case, course
 from benchmarks.measures import in_flight
 from benchmarks.programme import Measure, carry_out
-from benchmarks.recorder import Recorder, recorder
+from benchmarks.recorder import Recorder, encrypted, recorder
 
 
 @pytest_asyncio.fixture
@@ -30,9 +31,11 @@ async def provider(need: Any, tmp_path: Path) -> AsyncIterator[Recorder]:
         yield running
 
 
-async def ask(provider: Recorder, host: str, incident: str, times: int = 1) -> list[bytes]:
+async def ask(
+    provider: Recorder, host: str, incident: str, times: int = 1, tls: ssl.SSLContext | None = None
+) -> list[bytes]:
     """Post about an incident to a host, over one connection; the heads of the answers."""
-    reader, writer = await asyncio.open_connection(host, provider.port)
+    reader, writer = await asyncio.open_connection(host, provider.port, ssl=tls)
     body = f'{{"incident":"{incident}","text":"{"x" * 9000}"}}'
     heads = []
     try:
@@ -56,6 +59,24 @@ async def test_every_request_is_written_down(provider: Recorder) -> None:
     assert [(one.channel, one.incident, one.status) for one in (await provider.ledger()).arrivals] == [
         (0, "bench-000000000001", 200)
     ] * 2 + [(507, "bench-00000000000b", 200)]
+
+
+async def test_over_tls_it_writes_down_the_same(tmp_path: Path) -> None:
+    """Over TLS 1.3, with a certificate for each channel's address, requests are kept alike, and handshakes are counted."""
+    async with encrypted(tmp_path, 3) as provider:
+        provider.reset(0)
+        tls = ssl.create_default_context(cafile=provider.authority)
+        await ask(provider, "127.1.0.1", "bench-000000000001", 2, tls)
+        await ask(provider, "127.1.0.3", "bench-00000000000b", 1, tls)
+
+        assert await provider.reached(3, 5)
+        assert not await provider.reached(4, 0.05)
+        assert await provider.handshakes() == 2
+        assert [(one.channel, one.incident, one.status) for one in (await provider.ledger()).arrivals] == [
+            (0, "bench-000000000001", 200)
+        ] * 2 + [(2, "bench-00000000000b", 200)]
+        provider.reset(0)
+        assert (await provider.ledger()).arrivals == []
 
 
 async def test_what_was_not_asked_is_not_reached(provider: Recorder) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from benchmarks.course import Case
 from benchmarks.figures import Figures, number, percentile, spread
 from benchmarks.flames import flame_graph, tree
 from benchmarks.goals import goals
+from benchmarks.growth import INCIDENTS, PLAYBOOKS, write_finished
 from benchmarks.ledger import Arrival, Faulty, Ledger
 from benchmarks.plot import plot
 from benchmarks.programme import Result
+from benchmarks.trials import repeats
 
 
 def ledger(*requests: tuple[int, str, int]) -> Ledger:
@@ -85,6 +89,58 @@ def test_a_goal_is_met_only_by_a_figure_that_was_measured() -> None:
     assert said["429 with Retry-After 2: said after 2.0 to 2.2 s, with 2 requests for each channel"] == (
         "2.05 to 2.10 s, 2 to 2 requests", True,
     )  # fmt: skip
+
+
+def test_what_must_not_slow_an_alarm_down_is_judged_by_pairs() -> None:
+    """Growth is a ratio or a difference of two medians taken in turns, for each channel as well, and TLS is beside the plain one."""
+    measured = Figures([
+        result("fan-out", "dispatcher", Case(100), warm_last=[0.04]),
+        result("fan-out", "dispatcher", Case(1_000), warm_last=[0.46]),
+        result("history", "dispatcher", Case(100), few=[0.040, 0.042, 0.2], many=[0.042, 0.1, 0.001]),
+        result("playbooks", "dispatcher", Case(100), few=[0.040], many=[0.046]),
+        result("slow-disk", "dispatcher", Case(1_000), fast=[0.5], slow=[0.51]),
+        result("tls", "dispatcher", Case(100), cold_last=[0.3], handshakes=[0.0, 1.0]),
+        result("tls", "plain", Case(100), cold_last=[0.2]),
+        result("kill", "dispatcher", Case(1_000), delivered=[0.5, 1.2]),
+        result("open", "dispatcher", Case(1_000), peak=[399.0]),
+    ])  # fmt: skip
+
+    said = {one.goal.partition(":")[0]: (one.figure, one.met) for one in goals(measured) if one.met is not None}
+
+    assert said == {
+        "time for each channel, warm": ("1.15 x", False),
+        f"to the last of 100 channels, over {INCIDENTS:,} finished incidents": ("1.00 x", True),
+        f"to the last of 100 channels, with {PLAYBOOKS:,} playbooks": ("6.00 ms", False),
+        "to the last of 1,000 channels, with 5 ms for every flush": ("10.0 ms", True),
+        "kill -9 in mid fan-out of 1,000": ("1.20 s", False),
+        "TLS, warm": ("1 handshakes", False),
+        "100 channels over TLS 1.3, cold, to the last": ("1.50 x", True),
+        "memory, 100,000 open deliveries": ("399 MiB", True),
+    }
+
+
+def test_a_channel_that_was_told_twice_is_a_fault_unless_the_journal_knows() -> None:
+    """After a kill, a repeat is allowed where the journal has two attempts, and nowhere else."""
+    twice = ledger((0, "a", 200), (1, "a", 200), (1, "a", 200))
+
+    assert repeats(twice, {1, 2}) == 1
+    with pytest.raises(Faulty, match="1 channels were told twice"):
+        repeats(twice, {2})
+
+
+def test_a_long_history_is_one_incident_many_times(tmp_path: Path) -> None:
+    """Each of the finished incidents has its own name, an alert and an all-clear that were accepted, and facts of its own."""
+    journal = tmp_path / "journal.sqlite"
+    write_finished(journal, ["c0"], 7)
+
+    def count(asked: str) -> int:
+        with contextlib.closing(sqlite3.connect(journal)) as connection:
+            return int(connection.execute(f"SELECT count(DISTINCT {asked}").fetchone()[0])
+
+    assert count("id) FROM incidents WHERE open = 0") == 7
+    assert count("incident) FROM alerts WHERE purpose = 'all_clear' AND body LIKE '%' || incident || '%'") == 7
+    assert count("id) FROM deliveries WHERE state = 'accepted'") == 14
+    assert count("seq) FROM facts") == count("seq) FROM facts WHERE seq <= 7 * 13")
 
 
 def test_the_page_keeps_its_words_and_says_what_was_left_out(tmp_path: Path) -> None:
