@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.before import parts, trimmed
 from benchmarks.course import Case
 from benchmarks.figures import Figures, number, percentile, spread
 from benchmarks.flames import flame_graph, tree
@@ -117,6 +118,23 @@ def test_what_must_not_slow_an_alarm_down_is_judged_by_pairs() -> None:
         "100 channels over TLS 1.3, cold, to the last": ("1.50 x", True),
         "memory, 100,000 open deliveries": ("399 MiB", True),
     }
+
+
+def test_time_is_booked_to_the_part_whose_work_it_is() -> None:
+    """What is nobody's own, as json or a value of the model, counts for its caller; the loop has what is asyncio's own."""
+    main = "MainThread;dispatcher.cli.run;asyncio.runners.Runner.run"
+    found = parts(
+        f"{main} 10\n{main};dispatcher.pipeline.Pipeline.run;dispatcher.plan.compose.compose;json.dumps 20\n"
+        f"{main};dispatcher.worker.run;dispatcher.channels.http.ask;asyncio.tasks.wait 30\n"
+        f"{main};dispatcher.worker.run;dispatcher.model.delivery.Delivery.move 40\n"
+        f"journal-writer;threading.Thread.run 50\n{main};dispatcher.pulse.beat 60\n",
+        deliveries=10,
+    )
+
+    assert found == {
+        "journal": 5.0, "HTTP": 0.0, "plan, templates": 2.0, "MQTT": 0.0, "the road between them": 4.0, "event loop": 4.0, "rest": 6.0,
+    }  # fmt: skip
+    assert trimmed(f"{main};a;b 7\njournal-writer;c 8\n") == "MainThread;a;b 7\njournal-writer;c 8\n"
 
 
 def test_a_channel_that_was_told_twice_is_a_fault_unless_the_journal_knows() -> None:
