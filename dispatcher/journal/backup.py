@@ -31,6 +31,7 @@ def restore(journal: Path, copy: Path) -> tuple[Path | None, datetime | None]:
     try:
         until = _until(copy)
         _copied(copy, part := journal.with_name(f"{journal.name}.part"))
+        _logged(part)
         aside = _aside(journal) if journal.exists() else None
         _named(part, journal)
         mark(journal).unlink(missing_ok=True)
@@ -53,6 +54,16 @@ def _copied(source: Path, target: Path) -> None:
     if found:
         target.unlink()
         raise JournalDamaged(f"{source} is damaged: {found}")
+
+
+def _logged(path: Path) -> None:
+    """Let it have a log from now on: a start that begins one itself would wait for the look that it has just begun."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+    except sqlite3.Error as error:
+        path.unlink()
+        raise JournalBroken(f"{path}: {error}") from error
 
 
 def _reading(path: Path) -> sqlite3.Connection:

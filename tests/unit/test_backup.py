@@ -77,6 +77,17 @@ async def test_a_copy_takes_the_place_of_a_damaged_journal(path: Path, copy: Pat
     assert not mark(path).exists()
 
 
+async def test_a_long_look_keeps_no_start_from_a_copy(path: Path, copy: Path) -> None:
+    """What was restored is opened while somebody still reads it, as a look at a large file does for minutes."""
+    backup(path, copy)
+    restore(path, copy)
+    with closing(sqlite3.connect(path)) as look:
+        look.execute("BEGIN")
+        look.execute("SELECT count(*) FROM facts").fetchone()
+        async with open_journal(path) as journal:
+            await journal.write(lambda connection: add_fact(connection, NOW, "event.journaled", "leitstelle/2"))
+
+
 async def test_nothing_is_restored_under_a_daemon(path: Path, copy: Path) -> None:
     """As long as a daemon has the journal it stays where it is."""
     backup(path, copy)
