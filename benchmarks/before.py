@@ -81,7 +81,9 @@ def old_tree() -> Path:
     """The tree as it was, with today's benchmarks."""
     tree = TOP / "build" / "before"
     if not tree.exists():
-        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(tree), BEFORE], cwd=TOP, check=True)
+        subprocess.run(
+            ["git", "worktree", "add", "--force", "--quiet", "--detach", str(tree), BEFORE], cwd=TOP, check=True
+        )
     shutil.rmtree(tree / "benchmarks")
     shutil.copytree(TOP / "benchmarks", tree / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
     return tree

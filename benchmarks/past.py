@@ -84,6 +84,7 @@ def _copy_all(path: Path, copies: int) -> None:
         for table in _HISTORY:
             connection.execute(_copy(table), {"model": MODEL, "copies": copies, "facts": facts})
         connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")  # as the daemon left it
 
 
 @contextmanager
