@@ -58,11 +58,15 @@ def parts(collapsed: str, deliveries: int) -> dict[str, float]:
 
 def trimmed(collapsed: str) -> str:
     """The same without what calls the event loop."""
-    lines = []
-    for line in collapsed.splitlines():
-        thread, _, stack = line.partition(";")
-        lines.append(f"{thread};{stack.partition(f'{_TRUNK};')[2] or stack}\n")
-    return "".join(lines)
+    return "".join(f"{_trimmed(line)}\n" for line in collapsed.splitlines())
+
+
+def _trimmed(line: str) -> str:
+    thread, _, stack = line.partition(";")
+    _, trunk, called = stack.partition(_TRUNK)
+    if not trunk:
+        return line
+    return f"{thread}{called}" if called.startswith(";") else f"{thread};{LOOP}{called}"
 
 
 def lines(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:

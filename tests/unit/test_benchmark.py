@@ -134,7 +134,9 @@ def test_time_is_booked_to_the_part_whose_work_it_is() -> None:
     assert found == {
         "journal": 5.0, "HTTP": 0.0, "plan, templates": 2.0, "MQTT": 0.0, "the road between them": 4.0, "event loop": 4.0, "rest": 6.0,
     }  # fmt: skip
-    assert trimmed(f"{main};a;b 7\njournal-writer;c 8\n") == "MainThread;a;b 7\njournal-writer;c 8\n"
+    assert trimmed(f"{main};a;b 7\n{main} 9\njournal-writer;c 8\n") == (
+        "MainThread;a;b 7\nMainThread;event loop 9\njournal-writer;c 8\n"
+    )
 
 
 def test_a_channel_that_was_told_twice_is_a_fault_unless_the_journal_knows() -> None:
