@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain
@@ -45,6 +45,19 @@ class Deployment:
     # What is retired or was taken out by a reload: no new incident is told on it or by it, what it began it may still end.
     past_channels: Mapping[ChannelId, ChannelProfile] = field(default_factory=dict)
     past_playbooks: tuple[Playbook, ...] = ()
+    _by_kind: Mapping[str, list[Playbook]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort the playbooks by kind once: no event has to ask all of them."""
+        by_kind: dict[str, list[Playbook]] = {}
+        for playbook in self.playbooks:
+            for kind in dict.fromkeys(playbook.match.kind):
+                by_kind.setdefault(kind, []).append(playbook)
+        object.__setattr__(self, "_by_kind", by_kind)
+
+    def for_kind(self, kind: str) -> Sequence[Playbook]:
+        """The playbooks for events of this kind, in their order; other rules of theirs may still refuse one."""
+        return self._by_kind.get(kind, ())
 
     def max_age_of(self, source: str) -> timedelta:
         """How old an event of ``source`` may be; older ones are held."""

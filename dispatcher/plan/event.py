@@ -30,7 +30,7 @@ from dispatcher.plan.compose import (
     release_offer,
     shrunk,
 )  # fmt: skip
-from dispatcher.plan.match import Verdict, match, speaking
+from dispatcher.plan.match import Verdict, asked, match, speaking
 from dispatcher.plan.pages import Cause, Deed, Offer, Page
 
 
@@ -153,8 +153,9 @@ def _alert(event: IncidentEvent, deployment: Deployment, history: IncidentHistor
     regions = deployment.resolve(event.area)
     if regions is None:
         return Plan(open=history.open, pages=(_area_page(event, deployment),), notes=("its area has to be asked for",))
-    verdicts = match(event, deployment.playbooks, regions, deployment.regions)
-    matched = speaking(verdicts, deployment.playbooks)
+    playbooks = asked(event, deployment)
+    verdicts = match(event, playbooks, regions, deployment.regions)
+    matched = speaking(verdicts, playbooks)
     if not matched:
         lines = (f"incident {event.incident}, kind {event.kind}", *(str(v) for v in verdicts))
         page = Page(Cause.NOTHING_MATCHED, lines, (_trigger_offer(event),), regions)

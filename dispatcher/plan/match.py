@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dispatcher.model.cap import Region, RegionId, Severity
+from dispatcher.model.deployment import Deployment
 from dispatcher.model.incident import IncidentEvent
 from dispatcher.model.playbook import Playbook, PlaybookId
 from dispatcher.model.source import person_of
+
+# With every event each answer is journaled, and paged where nobody speaks: a thousand times "another kind" helps nobody.
+MOST_ANSWERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,20 @@ def match(
     return tuple(_verdict(event, playbook, where, regions) for playbook in playbooks)
 
 
+def asked(event: IncidentEvent, deployment: Deployment) -> Sequence[Playbook]:
+    """The playbooks that have to answer: all of a few, and of many those that are for this kind of event, or named."""
+    if len(deployment.playbooks) <= MOST_ANSWERS:
+        return deployment.playbooks
+    if _named(event):
+        return [playbook for playbook in deployment.playbooks if playbook.id in event.playbooks]
+    return deployment.for_kind(event.kind)
+
+
+def _named(event: IncidentEvent) -> bool:
+    """Whether an operator says which playbooks speak."""
+    return bool(event.playbooks) and person_of(event.source) is not None
+
+
 def speaking(verdicts: Sequence[Verdict], playbooks: Sequence[Playbook]) -> tuple[Playbook, ...]:
     """Playbooks that matched, the one that speaks first; the others are covered by it."""
     called = {verdict.playbook for verdict in verdicts if verdict.matched}
@@ -38,7 +56,7 @@ def speaking(verdicts: Sequence[Verdict], playbooks: Sequence[Playbook]) -> tupl
 
 
 def _verdict(event: IncidentEvent, playbook: Playbook, where: Sequence[RegionId], regions: Sequence[Region]) -> Verdict:
-    if event.playbooks and person_of(event.source) is not None:
+    if _named(event):
         named = playbook.id in event.playbooks
         return Verdict(playbook.id, named, "named by the operator" if named else "not named by the operator")
     refusals = [text for holds, text in _rules(event, playbook, where, regions) if not holds]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from house import REGIONS, event, playbook
+from house import REGIONS, deployment, event, playbook
 
 from dispatcher.model.cap import RegionId
+from dispatcher.model.incident import IncidentEvent
 from dispatcher.model.playbook import Playbook
-from dispatcher.plan.match import Verdict, match, speaking
+from dispatcher.plan.match import MOST_ANSWERS, Verdict, asked, match, speaking
 
 
 def verdict(rule: dict[str, Any], source: str = "control-room", where: str = "leer", **changes: Any) -> Verdict:
@@ -82,6 +83,21 @@ def test_a_machine_names_no_playbook() -> None:
     books = [playbook("amok"), playbook("fire")]
     found = match(event(playbooks=["fire"]), books, [RegionId("leer")], REGIONS)
     assert [one.matched for one in found] == [True, False]
+
+
+def test_of_many_playbooks_only_those_concerned_answer() -> None:
+    """Beyond fifty, a playbook for another kind is no line in the journal; those for this kind answer, yes or no, as do those named."""
+    others = [playbook(f"other-{number}", match={"kind": [f"other-{number}"]}) for number in range(MOST_ANSWERS)]
+    books = [*others, playbook("amok"), playbook("far", match={"kind": ["amok"], "regions": ["emden"]})]
+
+    def answers(event: IncidentEvent, books: list[Playbook]) -> list[tuple[str, bool]]:
+        found = asked(event, deployment(*books))
+        return [(str(one.playbook), one.matched) for one in match(event, found, [RegionId("leer")], REGIONS)]
+
+    assert answers(event(), books) == [("amok", True), ("far", False)]
+    assert answers(event("operator:anna", playbooks=["other-7"]), books) == [("other-7", True)]
+    assert answers(event(kind="flood"), books) == []
+    assert len(answers(event(), others)) == MOST_ANSWERS
 
 
 def test_the_first_by_priority_speaks() -> None:
