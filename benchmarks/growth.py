@@ -83,7 +83,7 @@ def _furnished(furnish: Callable[[Path], object], audit: Callable[[Path, int], N
 
 
 async def in_turns(course: Course, case: Case, contestants: dict[str, Contestant]) -> Samples:
-    """Seconds to the last channel of each of two in `TURNS` warm alarms, and until it was ready. Raises `Faulty`."""
+    """Seconds to the last channel of each of two in `TURNS` warm alarms, and until it was ready; MiB before. Raises `Faulty`."""
     samples: Samples = {}
     async with _side_by_side(course, case, *contestants.values()) as entries:
         incidents: list[list[str]] = [[] for _ in entries]
@@ -93,7 +93,7 @@ async def in_turns(course: Course, case: Case, contestants: dict[str, Contestant
         for name, entry, told in zip(contestants, entries, incidents, strict=True):
             ledger = await entry.finish()
             samples[name] = [ledger.times(one, entry.started[one]).last for one in told[WARM_UPS:]]
-            samples[f"{name}_ready"] = [entry.ready]
+            samples |= {f"{name}_ready": [entry.ready], f"{name}_idle": [entry.idle]}
     return samples
 
 

@@ -133,5 +133,5 @@ def _rough(name: str, samples: Sequence[float]) -> str:
         return f"{number(min(samples))} to {number(max(samples))} for each channel"
     if name in _COUNTS:
         return f"{min(samples):,.0f} to {max(samples):,.0f}"
-    unit, scale = ("MiB", 1.0) if name in {"idle", "peak"} else ("ms", MS) if max(samples) < 1 else ("s", 1.0)
+    unit, scale = ("MiB", 1.0) if name.endswith(("idle", "peak")) else ("ms", MS) if max(samples) < 1 else ("s", 1.0)
     return f"{spread(samples, scale)} {unit}"
