@@ -19,8 +19,8 @@ from rich.console import Console
 
 from dispatcher.cli.rehearse import rehearse
 from dispatcher.cli.sign import signed
+from dispatcher.intake.base import SIGNATURE_PROPERTIES
 from dispatcher.intake.mqtt import MqttSettings, client_for
-from dispatcher.intake.signature import USER_PROPERTIES
 from dispatcher.model.cap import Realm
 from dispatcher.model.errors import DispatcherError, Unreadable
 from dispatcher.model.incident import read_json
@@ -122,7 +122,7 @@ async def publish(
     properties = None
     if sending.signature and settings.protocol == "5":
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.UserProperty = list(zip(USER_PROPERTIES, (sending.signature, sending.key_id), strict=True))
+        properties.UserProperty = list(zip(SIGNATURE_PROPERTIES, (sending.signature, sending.key_id), strict=True))
     digest = hashlib.sha256(payload).hexdigest()
     client = client_for(settings, f"dispatcher-emit-{digest[:12]}", manual_ack=False, keep_session=False)
     try:

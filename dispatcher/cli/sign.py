@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from dispatcher.intake.signature import HEADERS, USER_PROPERTIES, new_key, sign
+from dispatcher.intake.base import SIGNATURE_HEADERS, SIGNATURE_PROPERTIES
+from dispatcher.intake.signature import new_key, sign
 
 
 def keygen(file: Path) -> None:
@@ -26,7 +27,7 @@ def keygen(file: Path) -> None:
 def show(payload: bytes, key_file: Path, key_id: str) -> None:
     """Print the signature of ``payload`` as MQTT 5 user properties and as HTTP headers."""
     signature = signed(payload, key_file)
-    for names, medium in ((USER_PROPERTIES, "MQTT 5 user properties"), (HEADERS, "HTTP headers")):
+    for names, medium in ((SIGNATURE_PROPERTIES, "MQTT 5 user properties"), (SIGNATURE_HEADERS, "HTTP headers")):
         typer.echo(f"{medium}:")
         for name, value in zip(names, (signature, key_id or key_file.stem), strict=True):
             typer.echo(f"  {name}: {value}")

@@ -17,9 +17,8 @@ from dispatcher.console.problems import HttpProblem
 from dispatcher.console.routing import Call, Routes
 from dispatcher.console.schemas import Nothing, Preview, Raw, Trigger
 from dispatcher.console.views import alerts_view, answer, playbook_view, receipt_view, texts_view
-from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.base import SIGNATURE_HEADERS, Inbound, Receipt
 from dispatcher.intake.reader import read
-from dispatcher.intake.signature import HEADERS
 from dispatcher.journal import queries
 from dispatcher.model.alert import Alert
 from dispatcher.model.cap import Area, Realm, Status
@@ -41,7 +40,7 @@ async def report(call: Call[Raw]) -> web.Response:
     """Take one incident event, JSON v1; answered when it is on disk."""
     source, person = (call.who.source, "") if call.who.source else (f"{OPERATOR}{call.who.person}", call.who.person)
     payload, now = await call.request.read(), call.context.clock.now()
-    signature, key_id = (call.request.headers.get(name, "") for name in HEADERS)
+    signature, key_id = (call.request.headers.get(name, "") for name in SIGNATURE_HEADERS)
     inbound = Inbound(
         source=source, person=person, payload=payload, received_at=now, signature=signature, key_id=key_id
     )

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+# Where a signature and its key's id travel beside a payload.
+SIGNATURE_PROPERTIES = ("signature", "key-id")  # of an MQTT 5 PUBLISH
+SIGNATURE_HEADERS = ("Dispatcher-Signature", "Dispatcher-Key-Id")
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

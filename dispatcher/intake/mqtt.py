@@ -31,8 +31,7 @@ from pydantic_core import to_json
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from dispatcher.clock import Clock
-from dispatcher.intake.base import Inbound, Receipt
-from dispatcher.intake.signature import USER_PROPERTIES
+from dispatcher.intake.base import SIGNATURE_PROPERTIES, Inbound, Receipt
 from dispatcher.intake.subscription import Losses, Subscription
 from dispatcher.intake.topics import Topics
 from dispatcher.intake.window import Window
@@ -299,7 +298,7 @@ class MqttIntake:
             ack()
             return
         payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
-        signature, key_id = (_property(message, name) for name in USER_PROPERTIES)
+        signature, key_id = (_property(message, name) for name in SIGNATURE_PROPERTIES)
         inbound = Inbound(
             source=source, payload=payload, received_at=self._clock.now(), retained=bool(message.retain),
             signature=signature, key_id=key_id, ack=ack, reply=lambda receipt: self._reply(message, receipt),

@@ -11,9 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from dispatcher.model.errors import BadSignature
 from dispatcher.model.source import Signature
 
-USER_PROPERTIES = ("signature", "key-id")  # of an MQTT 5 PUBLISH
-HEADERS = ("Dispatcher-Signature", "Dispatcher-Key-Id")
-
 
 def verify(payload: bytes, signature: str, key_id: str, spec: Signature) -> None:
     """Raise `BadSignature` unless ``payload`` carries the base64 ``signature`` of that key of its source."""

@@ -15,9 +15,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from dispatcher.clock import SystemClock
-from dispatcher.intake.base import Inbound, Receipt
+from dispatcher.intake.base import SIGNATURE_PROPERTIES, Inbound, Receipt
 from dispatcher.intake.mqtt import MqttIntake, MqttSettings
-from dispatcher.intake.signature import USER_PROPERTIES
 from dispatcher.model.cap import Realm
 from dispatcher.model.source import Source
 
@@ -87,7 +86,7 @@ async def test_a_source_is_heard_on_its_own_topic(mosquitto: Mosquitto, monkeypa
 async def test_a_signature_travels_outside(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signature and key id come as MQTT 5 user properties and reach the reader as they were sent."""
     properties = Properties(PacketTypes.PUBLISH)
-    properties.UserProperty = list(zip(USER_PROPERTIES, ("c2ln", "k1"), strict=True))
+    properties.UserProperty = list(zip(SIGNATURE_PROPERTIES, ("c2ln", "k1"), strict=True))
     async with listening(settings_for(mosquitto, monkeypatch), {}) as ear:
         async with mosquitto.client() as client:
             await client.publish("control-room/exercise/els/incidents", b"x", qos=1, properties=properties)
