@@ -69,3 +69,8 @@ def iso(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def graph_time(milliseconds: int) -> str:
+    """The same as Meta writes it: whole seconds, and UTC as ``+0000``."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%S%z}"

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from dispatcher.model.channel import TextLimit, Unit
 from dispatcher.wall.board import Board, Service, Shown
-from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, iso, read_object
+from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, graph_time, read_object
 from dispatcher.wall.faults import Faults, Take
 
 _LONGEST_ALT = 1_000
@@ -33,7 +33,6 @@ class _TwoSteps(Double):
 
     service: ClassVar[Service]
     limit: ClassVar[TextLimit]
-    state: ClassVar[str]
     text: ClassVar[str]
 
     def __init__(self, board: Board, faults: Faults) -> None:
@@ -66,6 +65,10 @@ class _TwoSteps(Double):
     @abstractmethod
     def proper(self, fields: dict[str, Any]) -> bool:
         """Whether a container can be made of it."""
+
+    @abstractmethod
+    def told(self, state: str) -> dict[str, str]:
+        """A container's state in the service's own fields."""
 
     async def make(self, request: web.Request) -> web.StreamResponse:
         """200 with the container's id."""
@@ -117,7 +120,7 @@ class _TwoSteps(Double):
             if container is None:
                 return _error(100, "Unsupported get request", 33)
             state = "PUBLISHED" if container.published else "FINISHED"
-            return web.json_response({self.state: state, "id": request.match_info["id"]})
+            return web.json_response({**self.told(state), "id": request.match_info["id"]})
 
         return await self._serve(request, take)
 
@@ -149,7 +152,7 @@ class _TwoSteps(Double):
 
     def _entry(self, post: Shown) -> dict[str, Any]:
         link = f"https://www.{self.service}.com/p/{post.id}"
-        return {"id": post.id, self.text: post.text, "timestamp": iso(post.received_ms), "permalink": link}
+        return {"id": post.id, self.text: post.text, "timestamp": graph_time(post.received_ms), "permalink": link}
 
     async def _serve(self, request: web.Request, take: Callable[[str], web.Response]) -> web.StreamResponse:
         account = self.account(request)
@@ -160,7 +163,7 @@ class _TwoSteps(Double):
 class Instagram(_TwoSteps):
     """Takes any token; an account is the number in the path, or the owner of what the path names."""
 
-    service, state, text = Service.INSTAGRAM, "status_code", "caption"
+    service, text = Service.INSTAGRAM, "caption"
     limit = TextLimit(Unit.UTF16, 2_200)
 
     def routes(self) -> Sequence[web.RouteDef]:
@@ -182,11 +185,15 @@ class Instagram(_TwoSteps):
         """No post without an image."""
         return str(fields.get("image_url", "")).startswith("http")
 
+    def told(self, state: str) -> dict[str, str]:
+        """A code, and a sentence that begins with it."""
+        return {"status_code": state, "status": f"{state.capitalize()}: the container is on the wall"}
+
 
 class Threads(_TwoSteps):
     """Takes any token, which is the account."""
 
-    service, state, text = Service.THREADS, "status", "text"
+    service, text = Service.THREADS, "text"
     limit = TextLimit(Unit.EMOJI_BYTES, 500)
 
     def routes(self) -> Sequence[web.RouteDef]:
@@ -205,6 +212,10 @@ class Threads(_TwoSteps):
         """A text, or an image with one."""
         shown = fields.get("media_type") == "IMAGE" and str(fields.get("image_url", "")).startswith("http")
         return (shown or fields.get("media_type") == "TEXT") and bool(fields.get("text"))
+
+    def told(self, state: str) -> dict[str, str]:
+        """A code."""
+        return {"status": state}
 
 
 def _error(code: int, message: str, subcode: int = 0) -> web.Response:

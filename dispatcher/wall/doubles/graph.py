@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from dispatcher.wall.board import Service, Shown
-from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, iso, read_object
+from dispatcher.wall.doubles.base import DEBUGGED, Double, bearer_of, graph_time, read_object
 from dispatcher.wall.faults import Take
 
 _LONGEST = 63_206
@@ -101,7 +101,7 @@ class Graph(Double):
 
 
 def _entry(post: Shown) -> dict[str, object]:
-    return {"id": post.id, "message": post.text, "created_time": iso(post.received_ms)}
+    return {"id": post.id, "message": post.text, "created_time": graph_time(post.received_ms)}
 
 
 def _error(code: int, message: str) -> web.Response:

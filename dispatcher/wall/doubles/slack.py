@@ -70,15 +70,15 @@ class Slack(Double):
 
         def take() -> web.Response:
             """One page with all of them."""
-            return _ok(messages=[_message(post) for post in reversed(self.board.of(channel))], has_more=False)
+            messages = [_message(post) for post in reversed(self.board.of(channel))]
+            return _ok(messages=messages, has_more=False, pin_count=0)
 
         return await self._serve(request, channel, take)
 
     async def info(self, request: web.Request) -> web.StreamResponse:
         """A channel that the app is in."""
         channel = request.query.get("channel", "")
-        about = {"id": channel, "is_channel": True, "is_member": True, "is_archived": False}
-        return await self._serve(request, channel, lambda: _ok(channel=about))
+        return await self._serve(request, channel, lambda: _ok(channel=_about(channel)))
 
     async def _change(
         self, request: web.Request, data: dict[str, Any], change: Callable[[Shown], web.Response]
@@ -107,6 +107,19 @@ def _shown(data: dict[str, Any]) -> str:
 def _message(post: Shown) -> dict[str, Any]:
     text = escape(post.text, quote=False)
     return {"type": "message", "user": "U0123456789", "text": text, "ts": post.id}
+
+
+def _about(channel: str) -> dict[str, Any]:
+    """A public channel of this workspace alone."""
+    no = dict.fromkeys((
+        "is_archived", "is_general", "is_group", "is_im", "is_mpim", "is_org_shared", "is_private", "is_shared",
+    ), False)  # fmt: skip
+    words = {"value": "", "creator": "", "last_set": 0}
+    name = channel.lower()
+    return {
+        "id": channel, "name": name, "name_normalized": name, "created": 1_790_000_000, "creator": "U0123456789",
+        "is_channel": True, "is_member": True, "topic": words, "purpose": words, **no,
+    }  # fmt: skip
 
 
 def _ok(**said: Any) -> web.Response:
