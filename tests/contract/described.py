@@ -66,13 +66,23 @@ def check(folder: str, prefix: str, request: Request, answer: Answer) -> str:
     url = urlsplit(request.url)
     assert url.path.startswith(prefix)
     for document, template, path in _paths(folder):
-        found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template), url.path.removeprefix(prefix))
+        names = re.findall(r"\{([\w-]+)\}", template)
+        pattern = re.sub(r"\\{[\w\\-]+\\}", "([^/]+)", re.escape(template))
+        found = re.fullmatch(pattern, url.path.removeprefix(prefix))
         if found and (operation := path.get(request.method.lower())):
-            given = {name: unquote(value) for name, value in found.groupdict().items()}
+            given = dict(zip(names, map(unquote, found.groups()), strict=True))
+            if not _addressed(operation, given):
+                continue
             _check_request(document, operation, request, {**dict(parse_qsl(url.query)), **given})
             _check_answer(document, operation, answer)
             return f"{request.method} {template}"
     return ""
+
+
+def _addressed(operation: dict[str, Any], given: dict[str, str]) -> bool:
+    """Whether what stands in the path can be what is described there: an id has its form."""
+    ids = [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "path"]
+    return all(re.search(p.get("schema", {}).get("pattern", ""), given.get(p["name"], "")) for p in ids)
 
 
 def _paths(folder: str) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:

@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 import jsonschema
 from contract import described
 from contract.described import Book
+from contract.graph_tables import check_tables
 from contract.kit import CODE, channel, kind_of, post
 from contract.lexicon import check_call
 from contract.painted import UPLOADING, Painted
+from contract.postman import check_collection
 from contract.test_verbs import AT_THE_WALL
 
 from dispatcher.channels.http import Answer, Request, http_client
@@ -29,14 +31,16 @@ Held = tuple[bool, bool]  # whether question and answer were held to a descripti
 # What stands before the described paths on the wall.
 PREFIXES = {
     "gotify": "/gotify", "mastodon": "/mastodon", "matrix": "/matrix/_matrix/client/v3", "signal": "/signal",
-    "slack": "/slack", "whatsapp_channel": "/waha",
+    "slack": "/slack", "whatsapp_channel": "/waha", "whatsapp_cloud": "/whatsapp-cloud",
 }  # fmt: skip
 # What remains where a kind says more than its description here.
 REST = {
+    "facebook_page": "the tables do not say what a change answers",
     "fcm": "the exchange of a claim for a token is OAuth's, in prose",
-    "matrix": "of reading a room no copy is kept",
-    "slack": "of reading a channel no copy is kept",
+    "instagram": "the tables do not say what a deletion answers, and have no debug_token",
     "teams": "the answer has no body",
+    "threads": "the collection does not say what debug_token answers",
+    "whatsapp_cloud": "debug_token is not described",
 }
 
 
@@ -92,6 +96,8 @@ def _open_api(folder: str, prefix: str, request: Request, answer: Answer) -> Hel
 
 DESCRIPTIONS: Mapping[str, Callable[[Request, Answer], Held]] = {
     "bluesky": check_call, "fcm": _fcm, "teams": _teams,
+    "facebook_page": partial(check_tables, "facebook_page", "/graph"),
+    "instagram": partial(check_tables, "instagram", "/instagram"), "threads": partial(check_collection, "/threads/v1.0"),
     **{kind: partial(_open_api, kind, prefix) for kind, prefix in PREFIXES.items()},
 }  # fmt: skip
 

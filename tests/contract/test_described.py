@@ -30,7 +30,8 @@ DESCRIBED = {
     },
     "matrix": {
         "PUT /rooms/{roomId}/send/{eventType}/{txnId}", "PUT /rooms/{roomId}/redact/{eventId}/{txnId}",
-        "GET /account/whoami",
+        "GET /rooms/{roomId}/messages", "GET /account/whoami", "GET /rooms/{roomId}/state/{eventType}",
+        "GET /rooms/{roomId}/state/{eventType}/{stateKey}",
     },
     "signal": {"POST /v2/send", "DELETE /v1/remote-delete/{number}", "GET /v1/groups/{number}/{groupid}"},
     "gotify/client": {"POST /message", "DELETE /message/{id}", "GET /application/{id}/message"},
@@ -39,7 +40,10 @@ DESCRIBED = {
         "PUT /api/{session}/chats/{chatId}/messages/{messageId}",
         "DELETE /api/{session}/chats/{chatId}/messages/{messageId}", "GET /api/sessions/{session}",
     },
-    "slack": {"POST /chat.postMessage", "POST /chat.update", "POST /chat.delete"},
+    "slack": {
+        "POST /chat.postMessage", "POST /chat.update", "POST /chat.delete", "GET /conversations.history", "GET /conversations.info",
+    },
+    "whatsapp_cloud": {"POST /{Version}/{Phone-Number-ID}/messages", "GET /{Version}/{Phone-Number-ID}"},
 }  # fmt: skip
 
 
@@ -72,7 +76,7 @@ async def test_a_description_can_refuse(name: str) -> None:
     request, answer = next(pair for pair in await all_verbs(name) if pair[0].headers.get("Content-Type") == JSON)
     wrong = [
         (request, replace(answer, status=418)),
-        (request, replace(answer, body=b'{"event_id": 7, "timestamp": 7, "id": "7", "ok": "7"}')),
+        (request, replace(answer, body=b'{"event_id": 7, "timestamp": 7, "id": "7", "ok": "7", "messages": 7}')),
         (replace(request, url=f"{request.url}?colour=red"), answer),
     ]
     for pair in wrong:
