@@ -20,7 +20,7 @@ from dispatcher.channels._subscribers import Subscribers
 from dispatcher.channels.http import Answer, Outbound, Request
 
 _FOLDER = Path(__file__).parent / "published"
-_ELSEWHERE = {"whatsapp_channel": "waha"}  # folders that are not called as their kinds
+_ELSEWHERE = {"whatsapp_channel": "waha", "sms/twilio": "twilio"}  # folders that are not called as their kinds
 
 
 @dataclass
@@ -104,7 +104,9 @@ def _check_request(
 
 
 def _said(request: Request) -> Any:
-    """JSON, or the parts of a form by their names; how a file looks is not described."""
+    """JSON, or a form's fields, their numbers in digits, or its parts by their names; how a file looks is not described."""
+    if request.headers["Content-Type"] == "application/x-www-form-urlencoded":
+        return {name: int(said) if said.isdecimal() else said for name, said in parse_qsl(request.body.decode())}
     if request.headers["Content-Type"].startswith("multipart/form-data"):
         return dict.fromkeys(re.findall(r'(?<=form-data; name=")\w+(?=")', request.body.decode(errors="replace")), "")
     return json.loads(request.body)

@@ -31,7 +31,7 @@ Held = tuple[bool, bool]  # whether question and answer were held to a descripti
 # What stands before the described paths on the wall.
 PREFIXES = {
     "gotify": "/gotify", "mastodon": "/mastodon", "matrix": "/matrix/_matrix/client/v3", "signal": "/signal",
-    "slack": "/slack", "whatsapp_channel": "/waha", "whatsapp_cloud": "/whatsapp-cloud",
+    "slack": "/slack", "sms/twilio": "/twilio", "whatsapp_channel": "/waha", "whatsapp_cloud": "/whatsapp-cloud",
 }  # fmt: skip
 # What remains where a kind says more than its description here.
 REST = {
@@ -102,6 +102,11 @@ DESCRIPTIONS: Mapping[str, Callable[[Request, Answer], Held]] = {
 }  # fmt: skip
 
 
+def described_as(name: str) -> str:
+    """Under which name there is a description: that of a variant, else that of its kind."""
+    return name if name in DESCRIPTIONS else kind_of(name)
+
+
 async def all_verbs(name: str) -> list[tuple[Request, Answer]]:
     """What is said before the wall when a channel does everything it can, with a card where it is given one."""
     async with AsyncExitStack() as stack:
@@ -119,7 +124,7 @@ async def all_verbs(name: str) -> list[tuple[Request, Answer]]:
 
 def share_of(name: str, said: list[tuple[Request, Answer]], reason: str) -> Share:
     """How much of it is as described; raises where something is described and not so. ``reason`` stands for kinds without."""
-    hold = DESCRIPTIONS.get(kind_of(name), lambda *_: (False, False))
+    hold = DESCRIPTIONS.get(described_as(name), lambda *_: (False, False))
     held = [hold(*pair) for pair in said]
     questions, answers = (sum(sides) for sides in zip(*held, strict=True)) if held else (0, 0)
     return Share(name, len(said), questions, answers, reason or REST.get(name, ""))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import jsonschema
 import pytest
 from contract.described import check
-from contract.descriptions import PREFIXES, all_verbs, share_of
+from contract.descriptions import DESCRIPTIONS, PREFIXES, all_verbs, described_as, share_of
 from contract.kit import kind_of
 from contract.tables import DESCRIBED_MARK as MARK
 from contract.test_verbs import AT_THE_WALL
 
 from dispatcher.documents import read_yaml
 
-JSON = "application/json"
+WORDS = ("application/json", "application/x-www-form-urlencoded")
 Record = Callable[[str, Any], None]
 SHEET = read_yaml((files("dispatcher.channels") / "QUALITY.yaml").read_text(), "QUALITY.yaml").data["kinds"]
 
@@ -43,12 +43,18 @@ DESCRIBED = {
     "slack": {
         "POST /chat.postMessage", "POST /chat.update", "POST /chat.delete", "GET /conversations.history", "GET /conversations.info",
     },
+    "sms/twilio": {
+        "POST /2010-04-01/Accounts/{AccountSid}/Messages.json", "GET /2010-04-01/Accounts/{AccountSid}/Messages.json",
+        "GET /2010-04-01/Accounts/{AccountSid}/Balance.json",
+    },
     "whatsapp_cloud": {"POST /{Version}/{Phone-Number-ID}/messages", "GET /{Version}/{Phone-Number-ID}"},
 }  # fmt: skip
 
 
 def reason_of(name: str) -> str:
-    """Why a kind has no description here, empty where it has one."""
+    """Why a kind has no description here, empty where it or this variant of it has one."""
+    if name in DESCRIPTIONS:
+        return ""
     row = SHEET[kind_of(name)]
     return str({**row["todo"], **row["exempt"]}.get("description", ""))
 
@@ -66,22 +72,26 @@ async def test_what_a_kind_and_its_double_say_is_as_described(name: str, record_
 async def test_what_is_asked_and_answered_is_as_described(name: str) -> None:
     """Every call that the provider describes is made as it says, and the wall answers it as it says."""
     said = await all_verbs(name)
-    assert {check(kind_of(name), PREFIXES[kind_of(name)], *pair) for pair in said} - {""} == DESCRIBED[name]
+    assert {check(described_as(name), PREFIXES[described_as(name)], *pair) for pair in said} - {""} == DESCRIBED[name]
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
 async def test_a_description_can_refuse(name: str) -> None:
     """A call with a field, a place or an answer that the description does not know is found out."""
-    prefix, calls = PREFIXES[kind_of(name)], DESCRIBED[name]
-    request, answer = next(pair for pair in await all_verbs(name) if pair[0].headers.get("Content-Type") == JSON)
+    folder, calls = described_as(name), DESCRIBED[name]
+    hold = partial(check, folder, PREFIXES[folder])
+    request, answer = next(pair for pair in await all_verbs(name) if pair[0].headers.get("Content-Type") in WORDS)
     wrong = [
         (request, replace(answer, status=418)),
-        (request, replace(answer, body=b'{"event_id": 7, "timestamp": 7, "id": "7", "ok": "7", "messages": 7}')),
+        (
+            request,
+            replace(answer, body=b'{"event_id": 7, "timestamp": 7, "id": "7", "sid": 7, "ok": "7", "messages": 7}'),
+        ),
         (replace(request, url=f"{request.url}?colour=red"), answer),
     ]
     for pair in wrong:
         with pytest.raises((jsonschema.ValidationError, AssertionError, KeyError)):
-            check(kind_of(name), prefix, *pair)
-    assert check(kind_of(name), prefix, request, answer) in calls
-    assert not check(kind_of(name), prefix, replace(request, method="BREW"), answer)
-    assert json.loads(request.body)
+            hold(*pair)
+    assert hold(request, answer) in calls
+    assert not hold(replace(request, method="BREW"), answer)
+    assert request.body

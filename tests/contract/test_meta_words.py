@@ -1,4 +1,4 @@
-"""What Meta's kinds ask and what the wall answers, held to Meta's own tables and collection."""
+"""What Meta's kinds ask and what the wall answers, held to Meta's own tables, collection and description."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ def said(data: Any) -> Change:
     return lambda request, answer: (request, replace(answer, body=json.dumps(data).encode()))
 
 
+TEMPLATE = {"name": "warnung", "language": {"policy": "deterministic", "code": "de"}}
+
 # The call by the end of its address or what stands there, and what Meta does not know of it.
 REFUSED: dict[str, tuple[str, str, Change]] = {
     "a parameter": ("facebook_page", "POST /feed", body(colour="red")),
@@ -89,13 +91,17 @@ REFUSED: dict[str, tuple[str, str, Change]] = {
     "a publication without a container": ("threads", "POST /threads_publish", form("")),
     "an answer without what was asked": ("threads", "GET /threads?", said({"data": [{"id": "1"}]})),
     "a deletion that names nothing": ("threads", "DELETE /18", said({"success": True})),
+    "a template's field": ("whatsapp_cloud", "POST /messages", body(template={**TEMPLATE, "colour": "red"})),
+    "a component's field": ("whatsapp_cloud", "POST /messages", body(template={**TEMPLATE, "components": [{"type": "body", "colour": "red"}]})),
+    "a message's field": ("whatsapp_cloud", "POST /messages", body(key="0123")),
+    "a quality": ("whatsapp_cloud", "GET quality_rating", said({"id": "1", "quality_rating": "green"})),
     "a quota in words": ("threads", "GET quota", said({"data": [{"quota_usage": "1", "config": {}}]})),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", REFUSED)
 async def test_what_meta_does_not_know_is_found_out(what: str) -> None:
-    """A request or an answer that Meta's tables or its collection have otherwise does not pass for one that they have."""
+    """A request or an answer that Meta has published otherwise does not pass for one that they have."""
     kind, which, change = REFUSED[what]
     method, _, part = which.partition(" ")
     pair = next(pair for pair in await all_verbs(kind) if pair[0].method == method and part in pair[0].url)

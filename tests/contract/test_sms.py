@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from contract.kit import CANARY, TOKEN, channel, post
-from contract.kits.sms import GOOD, NUMBER, VARIANTS, sms
+from contract.kits.sms import ACCOUNT, GOOD, NUMBER, VARIANTS, sms
 from contract.provider import Behave, Provider, in_turn, provider, says
 
 from dispatcher.channels.base import Unsupported
@@ -91,7 +91,7 @@ async def test_twilio_waits_as_it_is_told() -> None:
 
 async def test_the_secret_stays_out_in_its_other_form() -> None:
     """Twilio's secret travels in Base64, and an answer that repeats it so is not believed to be harmless."""
-    blob = base64.b64encode(f"AC0123456789:{CANARY}".encode()).decode()
+    blob = base64.b64encode(f"{ACCOUNT}:{CANARY}".encode()).decode()
     [outcome], heard = await _ask("twilio", says(400, {"code": blob, "message": blob}))
     assert f"Authorization: Basic {blob}" in heard.head()
     assert blob not in repr(outcome)
@@ -117,7 +117,7 @@ async def test_twilio_gets_one_number_in_each_request() -> None:
         assert forms[0] | {"To": []} == {
             "To": [], field: [sender], "Body": [post().text.body], "ValidityPeriod": ["3600"],
         }  # fmt: skip
-        assert heard.head().startswith("POST /2010-04-01/Accounts/AC0123456789/Messages.json ")
+        assert heard.head().startswith(f"POST /2010-04-01/Accounts/{ACCOUNT}/Messages.json ")
 
 
 async def test_gatewayapi_gets_numbers_as_numbers() -> None:
@@ -171,7 +171,7 @@ async def test_twilio_lists_go_on() -> None:
     """A list is followed to its last page on the same host, and messages that were given up are not ours."""
     row = {"to": NUMBER, "body": post().text.body, "status": "failed", "sid": "SM1"}
     pages = [
-        {"messages": [row], "next_page_uri": "/2010-04-01/Accounts/AC0123456789/Messages.json?Page=1"},
+        {"messages": [row], "next_page_uri": f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?Page=1"},
         {"messages": [{**row, "status": "sent", "sid": "SM2"}], "next_page_uri": None},
     ]
     [outcome], heard = await _ask("twilio", in_turn(*(says(200, page) for page in pages)), "find")

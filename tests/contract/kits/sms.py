@@ -7,11 +7,12 @@ from typing import Any
 from contract.kit import TOKEN, Kit
 
 NUMBER = "+4917012345678"
+ACCOUNT = "AC" + "0123456789abcdef" * 2
 
 
 def sms(via: str, base: str, **more: Any) -> dict[str, Any]:
     """Settings of one account at a provider."""
-    account = {"account": "AC0123456789"} if via == "twilio" else {}
+    account = {"account": ACCOUNT} if via == "twilio" else {}
     return {
         "via": via, "base_url": base, "sender": "LEITSTELLE", "recipients": [NUMBER], "credential": TOKEN, **account, **more,
     }  # fmt: skip
