@@ -13,10 +13,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # More arguments for pytest, for example PYTEST_ARGS="-k retry".
 PYTEST_ARGS ?=
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup services foreign demo test test-long lock image-steps bench profile clean
+.PHONY: help setup services synapse foreign demo test test-long lock image-steps bench profile clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,13 +31,16 @@ setup: .venv/.installed  ## create .venv/ with everything pinned in requirements
 services:  # programs that only the tests need
 	@scripts/services.sh mosquitto=mosquitto mosquitto_pub=mosquitto-clients chromium=chromium strace=strace systemd-analyze=systemd cc=build-essential
 
+synapse: setup  # a Matrix homeserver that only the tests need, apart from what is ours
+	@scripts/synapse.sh .venv/synapse
+
 foreign:  # programs that are only measured beside ours
 	@scripts/foreign.sh .venv/foreign
 
 demo: setup  ## an exercise from event to posts on this machine; ONCE=1 runs it once and ends
 	@$(BIN)/dispatcher demo $(if $(ONCE),--once)
 
-test: setup services  ## every check and every test but the long ones
+test: setup services synapse  ## every check and every test but the long ones
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
@@ -50,9 +53,10 @@ test-long: setup services  ## the tests that take minutes
 
 lock: setup  ## pin the newest dependencies that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet "uv>=0.9"
-	@$(COMPILE) --upgrade --extra cards --output-file requirements.lock > /dev/null
-	@$(COMPILE) --upgrade --extra dev --extra embedded --extra cards --output-file requirements-dev.lock > /dev/null
-	@sed -i '1i # Written by `make lock`.' requirements.lock requirements-dev.lock
+	@$(COMPILE) pyproject.toml --upgrade --extra cards --output-file requirements.lock > /dev/null
+	@$(COMPILE) pyproject.toml --upgrade --extra dev --extra embedded --extra cards --output-file requirements-dev.lock > /dev/null
+	@echo matrix-synapse | $(COMPILE) - --upgrade --output-file requirements-synapse.lock > /dev/null
+	@sed -i '1i # Written by `make lock`.' requirements.lock requirements-dev.lock requirements-synapse.lock
 
 image-steps:  ## run the steps of the Dockerfile in a scratch directory, without a container engine
 	@$(PYTHON) scripts/image_steps.py

@@ -3,7 +3,8 @@
 The transaction id of a post is made from its key: the same one again, from the same access token, answers with the first
 event, so a doubt is settled by sending once more. Changes are events of their own that name the original; clients that do
 not know them show the new text below the old one.
-Sources: spec.matrix.org, "Client-Server API", "Sending events to a room", "Event replacements", "Rate limiting".
+Sources: spec.matrix.org, "Client-Server API", "Sending events to a room", "Event replacements", "Rate limiting"; "Room
+Version 12"; what Synapse answers (tests/integration/test_synapse.py).
 """
 
 from __future__ import annotations
@@ -87,17 +88,22 @@ class _Room(Channel):
         return await self._api.repeat("GET", path, lambda answer: self._found(answer, post.code))
 
     async def probe(self) -> Outcome:
-        """Who we are, whether we are in the room, and whether its power levels let us post."""
+        """Who we are, whether we are in the room, and whether its power levels, or having made it, let us post."""
         me = await self._api.repeat("GET", "/account/whoami", _named)
         if me.result is not Result.READY:
             return me
         user = me.provider_id
         member = await self._api.repeat("GET", f"{self._path}/state/m.room.member/{segment(user)}", _joined)
-        # From room version 12 on, ids name no server and who made the room stands above all levels.
-        if member.result is not Result.READY or ":" not in self._room:
+        if member.result is not Result.READY:
             return member
-        levels = f"{self._path}/state/m.room.power_levels"
-        return await self._api.repeat("GET", levels, lambda answer: _may_post(answer, user))
+        state = f"{self._path}/state"
+        levels = await self._api.repeat("GET", f"{state}/m.room.power_levels", lambda answer: _may_post(answer, user))
+        # From room version 12 on, ids name no server, and who made the room stands above all levels.
+        if levels.reason is not Reason.AUTH or ":" in self._room:
+            return levels
+        return await self._api.repeat(
+            "GET", f"{state}/m.room.create?format=event", lambda answer: _made(answer, user, levels)
+        )
 
     def _message(self, post: Post) -> str:
         return f"{self._path}/send/m.room.message/{segment(post.key)}"
@@ -162,6 +168,16 @@ def _may_post(answer: Answer, user: str) -> Outcome:
     own = _level(levels, "users", user, "users_default")
     needed = _level(levels, "events", "m.room.message", "events_default")
     return Outcome(result=Result.READY) if own >= needed else _denied(f"power level {own}, but posting needs {needed}")
+
+
+def _made(answer: Answer, user: str, denied: Outcome) -> Outcome:
+    """Ready where the event that made the room names ``user``, as its sender or beside it; else ``denied``."""
+    if refused := _refusal(answer):
+        return refused
+    event = answer.json_object()
+    beside = _content(event).get("additional_creators")
+    makers = [event.get("sender"), *(beside if isinstance(beside, list) else ())]
+    return Outcome(result=Result.READY) if user in makers else denied
 
 
 def _level(levels: dict[str, Any], table: str, name: str, default: str) -> int:

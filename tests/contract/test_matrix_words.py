@@ -129,12 +129,30 @@ async def test_who_is_not_in_the_room_is_not_ready() -> None:
         assert len(heard.requests) == 2
 
 
-@pytest.mark.parametrize(("room", "requests"), [(ROOM, 3), ("!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM", 2)])
-async def test_a_room_without_a_server_asks_no_levels(room: str, requests: int) -> None:
-    """From room version 12 on, levels do not tell what the room's makers may: membership decides, and no server is named."""
-    behave = in_turn(ME, MEMBER, says(200, {"events_default": 0}))
+NEWER_ROOM = "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM"
+MADE = {"sender": "@lage:matrix.example", "content": {"room_version": "12"}}
+BESIDE = {"additional_creators": [USER]}
+
+
+@pytest.mark.parametrize(
+    ("room", "level", "made", "result", "requests"),
+    [
+        (NEWER_ROOM, 0, says(200, MADE), Result.READY, 3),
+        (NEWER_ROOM, 50, says(200, MADE), Result.PERMANENT, 4),
+        (NEWER_ROOM, 50, says(200, {**MADE, "sender": USER}), Result.READY, 4),
+        (NEWER_ROOM, 50, says(200, {**MADE, "content": BESIDE}), Result.READY, 4),
+        (NEWER_ROOM, 50, says(200, {"content": {"additional_creators": USER}}), Result.PERMANENT, 4),
+        (NEWER_ROOM, 50, says(503), Result.TEMPORARY, 4),
+        (ROOM, 50, says(200, {**MADE, "sender": USER}), Result.PERMANENT, 3),
+    ],
+)
+async def test_who_made_a_newer_room_may_always_post(
+    room: str, level: int, made: Any, result: Result, requests: int
+) -> None:
+    """From room version 12 on, levels do not tell what the room's makers may; before, levels are the last word."""
+    behave = in_turn(ME, MEMBER, says(200, {"events_default": level}), made)
     async with provider(behave) as heard, http_client() as http:
         settings = {**kit_of("matrix").settings(heard.url), "room_id": room}
         async with channel("matrix", settings, http) as opened:
-            assert (await opened.probe()).result is Result.READY
+            assert (await opened.probe()).result is result
     assert len(heard.requests) == requests

@@ -1,4 +1,4 @@
-"""The lock files: what `make setup` and the image install is pinned, hashed, complete, and says nothing of where it came from."""
+"""The lock files: what `make setup`, `make test` and the image install is pinned, hashed, complete, and says nothing of where it came from."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
     "requirements.lock": [*PROJECT["dependencies"], *EXTRAS["cards"]],
     "requirements-dev.lock": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["embedded"], *EXTRAS["cards"]],
+    "requirements-synapse.lock": ["matrix-synapse"],  # a server for the tests, apart from everything of ours
 }
 
 

@@ -48,9 +48,11 @@ class Matrix(Double):
 
         def take(room: str) -> web.Response:
             """Take the event's content away."""
-            post = self.board.find(room, request.match_info["event"])
-            if post is not None:
-                self.board.delete(post)
+            event = request.match_info["event"]
+            post = self.board.find(room, event)
+            if post is None:
+                return _error(404, "M_NOT_FOUND", f"Could not find event {event}")
+            self.board.delete(post)
             return web.json_response({"event_id": _event_id()})
 
         return await self._serve(request, take)
