@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from dispatcher.wall import page
 from dispatcher.wall.board import Board
+from dispatcher.wall.doubles.apprise import Apprise
 from dispatcher.wall.doubles.bluesky import Bluesky
 from dispatcher.wall.doubles.container import Instagram, Threads
 from dispatcher.wall.doubles.fcm import Fcm
@@ -38,7 +39,7 @@ from dispatcher.wall.siren import siren
 _DOUBLES = (
     Waha, Graph, Mastodon, Webhook, Ntfy, Seven, Twilio, GatewayApi, Infobip, LinkedIn, Bluesky, Telegram, Instagram,
     Threads, X, WhatsAppCloud,
-    Matrix, Slack, Signal, Teams, Gotify, Fcm, WebPush,
+    Matrix, Slack, Signal, Teams, Gotify, Fcm, WebPush, Apprise,
 )  # fmt: skip
 _LARGEST_REQUEST = 2 * 1024 * 1024  # with an image
 _SHUTDOWN_SECONDS = 1.0

@@ -42,6 +42,7 @@ class Service(StrEnum):
     WHATSAPP_CLOUD = "whatsapp_cloud"
     FCM = "fcm"
     WEB_PUSH = "web_push"
+    APPRISE = "apprise"
 
 
 def now_ms() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from contract.bridge_cases import BRIDGE_CASES
 from contract.cases import CASES, UNPROVED, Case
 from contract.checks import CHECKS, keeps_the_secret, posts_nothing_before_its_time, run
 from contract.kit import CANARY, SECRET, kit_of, names_of
@@ -15,7 +16,7 @@ from dispatcher.channels.base import kinds
 from dispatcher.channels.http import HttpClient
 from dispatcher.model.delivery import Outcome
 
-TABLES = {"http": CASES, "smtp": SMTP_CASES, "mqtt": MQTT_CASES}
+TABLES = {"http": CASES, "smtp": SMTP_CASES, "mqtt": MQTT_CASES, "bridge": BRIDGE_CASES}
 CALLING = [name for kind in kinds() for name in names_of(kind) if kit_of(name).calls]
 MEETINGS = [(kind, case) for kind in CALLING for case in TABLES[kit_of(kind).speaks]]
 STEPS = [(kind, step) for kind in CALLING for step in range(len(kit_of(kind).before))]

@@ -72,6 +72,7 @@ AT_THE_WALL = {
     "x": lambda url: {"base_url": f"{url}/x", "credential": {"token_env": KEYS_VARIABLE}},
     "webhook": lambda url: {"url": f"{url}/hooks/website", "secret_env": SECRET_VARIABLE},
     "ntfy": lambda url: {"url": f"{url}/ntfy/duty-team", "credential": TOKEN},
+    "apprise": lambda url: {"url": f"{url}/apprise/staff", "credential": TOKEN},
     "email": lambda url: email(f"//{mail_at(url)}", tls="none"),
     "whatsapp_cloud": lambda url: cloud(f"{url}/whatsapp-cloud"),
     "fcm": lambda url: fcm(f"{url}/fcm", token_url=f"{url}/fcm/token"),

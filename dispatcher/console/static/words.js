@@ -44,7 +44,7 @@ export const KINDS = {
   whatsapp_channel: "WhatsApp-Kanal", facebook_page: "Facebook-Seite", linkedin_page: "LinkedIn-Seite", bluesky: "Bluesky", instagram: "Instagram", threads: "Threads", x: "X", telegram: "Telegram-Kanal", mastodon: "Mastodon", webhook: "Website",
   matrix: "Matrix-Raum", slack: "Slack-Kanal", signal: "Signal-Gruppe", teams: "Teams-Kanal", gotify: "Push-Nachricht",
   ntfy: "Push-Nachricht", by_hand: "Von Hand",
-  mqtt: "Sirene, Anzeige", whatsapp_cloud: "WhatsApp-Nachricht", fcm: "App", web_push: "Browser",
+  mqtt: "Sirene, Anzeige", whatsapp_cloud: "WhatsApp-Nachricht", fcm: "App", web_push: "Browser", apprise: "Über Apprise",
 };
 
 export const CAUSES = {

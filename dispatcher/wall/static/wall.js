@@ -6,6 +6,7 @@ const NAMES = {
   mqtt: "Sirene, Anzeige", whatsapp_cloud: "WhatsApp-Nachricht", fcm: "App", web_push: "Browser",
   linkedin: "LinkedIn-Seite", bluesky: "Bluesky", instagram: "Instagram", threads: "Threads", x: "X", telegram: "Telegram-Kanal",
   matrix: "Matrix-Raum", slack: "Slack-Kanal", signal: "Signal-Gruppe", teams: "Teams-Kanal", gotify: "Push-Nachricht",
+  apprise: "Über Apprise",
 };
 const DRILL = /ÜBUNG|EXERCISE/;
 const WAVE_GAP = 5000;
