@@ -10,6 +10,7 @@ Source: github.com/caronc/apprise, version 2.2.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -46,6 +47,7 @@ _NAMES = """
     x xbmc xbmcs xmatters xml xmls youlmk zalo zcliq zohocliq zoom zulip
 """
 SERVICES = frozenset(_NAMES.split())
+_WHOLE = re.compile(r"\w{1,16}://")
 _PLAIN = {"http": "json", "https": "jsons"}  # a receiver of one's own, which takes what Apprise's json:// posts
 _FAILURES = (TimeoutError, OSError, Gone, Unusable)
 
@@ -124,7 +126,7 @@ async def connect(settings: Settings, http: Outbound) -> AsyncIterator[Channel]:
 def _address(settings: Settings) -> str:
     """The whole Apprise URL, kept out of logs; an error does not repeat it."""
     secret, begin = settings.token(), settings.url
-    if "://" in secret and not secret.startswith(begin):
+    if _WHOLE.match(secret) and not secret.startswith(begin):
         raise ValueError("the URL that is the secret does not begin with url")
     rest = secret.removeprefix(begin)
     keep_secret(rest)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from contract.bridge_cases import BRIDGE_CASES
 from contract.cases import CASES, DENIED, NOT_TAKEN, REJECTED, Case
 from contract.kit import CANARY, Kit, kind_of, kit_of, service_account
 from contract.mqtt_cases import MQTT_CASES
@@ -129,6 +130,7 @@ TABLES: dict[str, list[Case]] = {
     "http": [*CASES, *REPEATING],
     "smtp": [*SMTP_CASES, *(_mail_repeats(point, code) for point in ("AUTH", "MAIL", "RCPT", ".") for code in ("451", "550"))],
     "mqtt": [*(case for case in MQTT_CASES if case.name != "ack: refused, and a secret"), _REFUSING],  # its own one
+    "bridge": [*BRIDGE_CASES[::6], *REPEATING[::3]],  # each starts a process, and of all answers only the status is read
 }  # fmt: skip
 
 
