@@ -172,7 +172,7 @@ class _Bridge(Channel):
                 talk.tell({"go": True})
                 limit.reschedule(loop.time() + self._settings.answer_seconds)
                 answer = await talk.hear()
-        return _outcome(answer, post.key, left=left)
+        return _outcome(answer, left=left)
 
 
 def _text(post: Post, talk: Talk) -> dict[str, Any]:
@@ -184,10 +184,10 @@ def _text(post: Post, talk: Talk) -> dict[str, Any]:
     return {"title": headline if titled else "", "body": rest if titled else body, "type": kind}
 
 
-def _outcome(answer: dict[str, Any], key: str, *, left: bool) -> Outcome:
-    """Sent is sent, and our own key its id, for there is no other; a failure says nothing of what became of the text."""
+def _outcome(answer: dict[str, Any], *, left: bool) -> Outcome:
+    """Sent is sent, without an id; a failure says nothing of what became of the text."""
     if answer.get("sent") is True and left:
-        return Outcome(result=Result.ACCEPTED, provider_id=key)
+        return Outcome(result=Result.ACCEPTED)
     code = answer.get("code")
     detail = f"Apprise says failed{f', HTTP {code}' if isinstance(code, int) else ''}"
     if left:

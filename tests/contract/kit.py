@@ -48,6 +48,7 @@ class Kit:
     before: Sequence[tuple[int, Any]] = ()  # status and JSON
     uploads: Callable[[str], Sequence[tuple[int, Any]]] | None = None  # the same, while a card is uploaded there
     calls: bool = True  # whether there is a provider at all
+    names: bool = True  # whether an acceptance has an id
     speaks: str = "http"  # which table of cases it meets
     deviations: Mapping[str, Class] = field(default_factory=dict)
 

@@ -130,7 +130,7 @@ TABLES: dict[str, list[Case]] = {
     "http": [*CASES, *REPEATING],
     "smtp": [*SMTP_CASES, *(_mail_repeats(point, code) for point in ("AUTH", "MAIL", "RCPT", ".") for code in ("451", "550"))],
     "mqtt": [*(case for case in MQTT_CASES if case.name != "ack: refused, and a secret"), _REFUSING],  # its own one
-    "bridge": [*BRIDGE_CASES[::6], *REPEATING[::3]],  # each starts a process, and of all answers only the status is read
+    "bridge": [*BRIDGE_CASES[::9], *REPEATING[::5]],  # each starts a process, and of all answers only the status is read
 }  # fmt: skip
 
 

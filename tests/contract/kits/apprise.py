@@ -7,5 +7,6 @@ from contract.kit import TOKEN, Kit
 KIT = Kit(
     settings=lambda base: {"url": f"{base}/hook", "credential": TOKEN, "ready_seconds": 10, "answer_seconds": 1},
     good={"nothing": "is read"},
+    names=False,
     speaks="bridge",
 )
