@@ -186,8 +186,13 @@ def _text(post: Post, talk: Talk) -> dict[str, Any]:
 
 def _outcome(answer: dict[str, Any], *, left: bool) -> Outcome:
     """Sent is sent, without an id; a failure says nothing of what became of the text."""
-    if answer.get("sent") is True and left:
-        return Outcome(result=Result.ACCEPTED)
+    if answer.get("sent") is True:
+        unseen = "Apprise says sent, and nothing was seen leaving"
+        return (
+            Outcome(result=Result.ACCEPTED)
+            if left
+            else Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail=unseen)
+        )
     code = answer.get("code")
     detail = f"Apprise says failed{f', HTTP {code}' if isinstance(code, int) else ''}"
     if left:

@@ -28,6 +28,33 @@ from dispatcher.model.errors import Fenced
 
 GOOD = says(200, {})
 DOUBT = (Result.IN_DOUBT, Reason.IN_DOUBT)
+TOP = Path(__file__).parents[2]
+_NOISY = """
+import os, sys
+from types import SimpleNamespace as Thing
+
+AppriseAsset, OverflowMode = Thing, Thing(UPSTREAM=None)
+
+class Service(Thing):
+    body_maxlen, title_maxlen, verify_certificate = 5_000, 100, True
+    def __len__(self):
+        return 1
+
+class Result(Thing):
+    def logs(self):
+        return []
+
+class Apprise(list):
+    def __init__(self, asset):
+        print("noise"), os.write(1, b"noise"), os.write(2, b"noise"), sys.stdin.read()
+    def add(self, url):
+        print(url)
+        self.append(Service())
+        return True
+    def notify(self, **text):
+        print(text)
+        return Result()
+"""
 _PROGRAM = b"dispatcher.channels._bridge"
 
 
@@ -116,9 +143,10 @@ async def test_a_process_that_dies_leaves_a_doubt_and_is_followed_by_another() -
             assert (await sent(opened)).result is Result.ACCEPTED
             [pid] = children()
         os.kill(pid, signal.SIGKILL)
-        again = [await sent(opened) for _ in range(2)]  # the first may still meet the one that dies
-        assert again[0].result in (Result.ACCEPTED, Result.TEMPORARY)
-        assert again[1].result is Result.ACCEPTED
+        async with asyncio.timeout(10):
+            while not opened._process._starting.result().over:
+                await asyncio.sleep(0.01)
+        assert (await sent(opened)).result is Result.ACCEPTED
         assert pid not in children()
 
 
@@ -243,9 +271,20 @@ def test_what_is_served_speaks_http() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("deed", ["subprocess.run(['true'])", "os.system('true')", "os.fork()"])
-def test_the_process_starts_no_program(deed: str) -> None:
-    """Whatever a service tries, no program is started."""
+async def test_what_is_printed_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Apprise that prints, reads what is typed and claims to have sent is understood all the same, and not believed."""
+    (tmp_path / "apprise.py").write_text(_NOISY)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(TOP))))
+    outcome, heard = await ask("apprise", GOOD)
+    assert (outcome.result, outcome.detail) == (Result.IN_DOUBT, "Apprise says sent, and nothing was seen leaving")
+    assert heard.requests == []
+
+
+@pytest.mark.parametrize(
+    "deed", ["subprocess.run(['true'])", "os.system('true')", "os.fork()", "sys.audit('http.client.send')"]
+)
+def test_the_process_does_nothing_but_say_texts(deed: str) -> None:
+    """Whatever a service tries, no program is started, and nothing is sent while no text is being said."""
     code = f"import os, subprocess, sys; from dispatcher.channels._bridge import _Gate; sys.addaudithook(_Gate(print)); {deed}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "PermissionError" in done.stderr
