@@ -143,7 +143,8 @@ async def test_the_longest_text_that_fits_is_taken(stage: Stage) -> None:
 
 async def test_a_repeat_with_the_same_key_is_shown_once(stage: Stage) -> None:
     """Two acceptances of one post name one post where the kind declares a key, and never hide one where it does not."""
-    outcomes = [await stage.channel.send(_text(FIRST)) for _ in range(2)]
+    said_twice = _text(FIRST)
+    outcomes = [await stage.channel.send(said_twice) for _ in range(2)]
     accepted = [outcome.provider_id for outcome in outcomes if outcome.result is Result.ACCEPTED]
     assert len(stage.shown()) == (len(set(accepted)) if kit_of(stage.kind).names else len(accepted))
     if Power.KEY in stage.traits.powers:
