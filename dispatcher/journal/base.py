@@ -200,6 +200,7 @@ async def open_journal(
     disk, inspection = Disk(path), Inspection(path)
 
     def broken(error: JournalBroken) -> None:
+        """Remember it, and tell whoever has to end the process."""
         inspection.note(error)
         on_broken(error)
 
