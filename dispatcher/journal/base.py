@@ -214,7 +214,7 @@ async def open_journal(
             else ThreadExecutor(engine, loop, on_commit, broken, disk.give_way)
         )
         readers: Readers = (
-            InlineReaders(reading, inspection.note) if inline else ThreadReaders(reading, loop, inspection.note)
+            InlineReaders(reading, inspection.note) if inline else ThreadReaders(reading, loop, inspection.note, broken)
         )
         journal = SqliteJournal(writer, readers, disk, Guard(path), inspection)
         try:

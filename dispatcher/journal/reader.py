@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.journal.prepared import SqliteEngine
-from dispatcher.journal.units import Door, Job, T, Unit, settle, translated
-from dispatcher.model.errors import JournalError
+from dispatcher.journal.units import Door, Job, T, Unit, settle, translated, watched
+from dispatcher.model.errors import JournalBroken, JournalError
 
 THREADS = 2  # so that one long question does not hold up every other
 
@@ -63,13 +63,14 @@ class ThreadReaders:
 
     def __init__(
         self, engine: SqliteEngine, loop: asyncio.AbstractEventLoop,
-        on_error: Callable[[JournalError], None] = lambda _: None,
+        on_error: Callable[[JournalError], None] = lambda _: None, on_broken: Callable[[JournalBroken], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """``on_error`` is told on the reader's thread what the database fails of."""
+        """``on_error`` is told on the reader's thread what the database fails of, ``on_broken`` on the loop's that one died."""
         self._engine, self._loop, self._on_error = engine, loop, on_error
         self._queue: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         names = [f"journal-reader-{number}" for number in range(THREADS)]
-        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
+        work = watched(self._run, lambda error: loop.call_soon_threadsafe(on_broken, error))
+        self._threads = [threading.Thread(target=work, name=name, daemon=True) for name in names]
         for thread in self._threads:
             thread.start()
 

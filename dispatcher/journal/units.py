@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,21 @@ class Door:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def watched(work: Callable[[], None], died: Callable[[JournalBroken], object]) -> Callable[[], None]:
+    """``work`` for a thread; ``died`` is told when a mistake ends it, for whoever asks it then would wait for ever."""
+
+    def run() -> None:
+        whole = False
+        try:
+            work()
+            whole = True
+        finally:
+            if not whole:
+                died(JournalBroken(f"the thread {threading.current_thread().name} ended of a mistake"))
+
+    return run
 
 
 def settle(jobs: Sequence[Job[Any]]) -> None:

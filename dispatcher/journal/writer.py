@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from dispatcher.journal.prepared import SqliteEngine, prepared
-from dispatcher.journal.units import Door, Job, T, Unit, settle, translated
+from dispatcher.journal.units import Door, Job, T, Unit, settle, translated, watched
 from dispatcher.model.errors import JournalBroken, JournalBusy, JournalFull
 from dispatcher.telemetry import COMMIT, logger
 
@@ -113,7 +113,7 @@ class ThreadExecutor:
         self._broken: JournalBroken | None = None
         self._since: float | None = None
         self._queue: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread = threading.Thread(target=watched(self._run, self._break), name="journal-writer", daemon=True)
         self._thread.start()
 
     def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
@@ -183,8 +183,11 @@ class ThreadExecutor:
         if isinstance(error, JournalFull):
             self._on_full()
         if isinstance(error, JournalBroken):
-            self._broken = error
-            self._loop.call_soon_threadsafe(self._on_broken, error)
+            self._break(error)
+
+    def _break(self, error: JournalBroken) -> None:
+        self._broken = error
+        self._loop.call_soon_threadsafe(self._on_broken, error)
 
     def _done(self, jobs: list[Job[Any]]) -> None:
         settle(jobs)

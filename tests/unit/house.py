@@ -182,6 +182,11 @@ def roomy(connection: Connection) -> None:
     connection.exec_driver_sql("PRAGMA max_page_count = 1000000").close()
 
 
+def deadly(_: Connection) -> None:
+    """What no thread survives."""
+    raise SystemExit
+
+
 class Sluice:
     """A journal whose writes can be held up; then they go through, or as many as it is told are refused as busy."""
 

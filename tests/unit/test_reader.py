@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from house import deadly
 from sqlalchemy import Connection, text
 
 from dispatcher.journal.base import sqlite_engine
@@ -120,3 +121,15 @@ async def test_closing_answers_what_waits(engine: SqliteEngine) -> None:
     asked = [reading.submit(total) for _ in range(20)]
     reading.close()
     assert await asyncio.gather(*asked) == [1] * 20
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_reader_that_dies_is_told(engine: SqliteEngine) -> None:
+    """A mistake that ends a reader is told to who has to end the process; until then the other one answers."""
+    broken: asyncio.Queue[JournalBroken] = asyncio.Queue()
+    reading = ThreadReaders(engine, asyncio.get_running_loop(), on_broken=broken.put_nowait)
+    reading.submit(deadly)
+    assert "journal-reader-" in str(await asyncio.wait_for(broken.get(), 5))
+    assert await asyncio.wait_for(reading.submit(total), 5) == 1
+    reading.close()
+    assert broken.empty()

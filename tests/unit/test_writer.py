@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import full, roomy, until
+from house import deadly, full, roomy, until
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
@@ -229,6 +229,15 @@ async def test_nothing_is_written_after_the_journal_broke(engine: Engine) -> Non
         with pytest.raises(JournalBroken, match="no such table"):
             await executor.submit(number(1))
     assert written(engine) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_writer_that_dies_is_told(engine: Engine) -> None:
+    """A mistake that ends the writer is told to who has to end the process."""
+    broken: asyncio.Queue[JournalBroken] = asyncio.Queue()
+    with threaded(engine, on_broken=broken.put_nowait) as executor:
+        executor.submit(deadly)
+        assert "journal-writer" in str(await asyncio.wait_for(broken.get(), 5))
 
 
 @pytest.mark.parametrize("inline", [True, False])
