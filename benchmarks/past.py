@@ -123,7 +123,7 @@ def _finished(connection: Connection, channels: Sequence[str], at: datetime) -> 
     end = {"name": f"{MODEL}-end", "purpose": Purpose.ALL_CLEAR, "revision": 2}
     for said in (_alert(MODEL, at, channels), _alert(MODEL, at, channels, **end)):
         _record(connection, said, at)
-        deliveries = [said.delivery(planned, at) for planned in said.plan]
+        deliveries = said.deliveries(said.plan, at)
         steps.start_attempts(connection, deliveries, at)
         steps.record_steps(connection, [_accepted(delivery, at) for delivery in deliveries], at)
     store.close_incident(connection, IncidentId(MODEL), at)

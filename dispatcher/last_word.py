@@ -21,7 +21,7 @@ async def last_word(setup: Setup, page: Page, now: datetime) -> None:
     PAGES.labels(page.cause).inc()
     log.critical("last_word", cause=page.cause, lines=page.lines)
     alert = compose_page(page, b"", setup.deployment, now, key=f"last word/{now.isoformat()}")
-    posts = [post_for(alert, alert.delivery(p, now), repeat=False) for p in alert.plan] if alert else []
+    posts = [post_for(alert, one, repeat=False) for one in alert.deliveries(alert.plan, now)] if alert else []
     said = [asyncio.create_task(_say(setup.channels[post.channel], post)) for post in posts]
     if said:
         await asyncio.wait(said, timeout=SECONDS)

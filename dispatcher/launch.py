@@ -86,23 +86,20 @@ class Launch:
                     self._unboard(alert)
 
     def _board(self, alert: Alert) -> Alert:
-        started = set()
-        for planned in alert.plan:
-            if planned.state is DeliveryState.QUEUED:
-                delivery, profile = alert.delivery(planned, None), self._setup.profiles[planned.channel]
-                if self._permits.take(delivery, profile) is Grant.YES:
-                    started.add(planned.channel)
-        return store.as_started(alert, frozenset(started))
+        profiles = self._setup.profiles
+        queued = alert.deliveries((p for p in alert.plan if p.state is DeliveryState.QUEUED), None)
+        granted = (one for one in queued if self._permits.take(one, profiles[one.channel]) is Grant.YES)
+        return store.as_started(alert, frozenset(one.channel for one in granted))
 
     def _unboard(self, alert: Alert) -> None:
-        boarded = [planned for planned in alert.plan if planned.state is DeliveryState.SENDING]
-        self._outbox.give_back([Outgoing(alert.delivery(planned, None), alert) for planned in boarded])
+        boarded = (planned for planned in alert.plan if planned.state is DeliveryState.SENDING)
+        self._outbox.give_back([Outgoing(one, alert) for one in alert.deliveries(boarded, None)])
 
     def go(self, alert: Alert, released_at: datetime | None) -> None:
         """The plan is on disk: its rows follow, what is boarded leaves now, the rest queues."""
         writes = self._submit(alert, released_at)
         self._writing[alert.id] = asyncio.create_task(self._until_rows(alert, released_at, writes))
-        outgoing = [Outgoing(alert.delivery(planned, released_at), alert) for planned in alert.plan]
+        outgoing = [Outgoing(one, alert) for one in alert.deliveries(alert.plan, released_at)]
         self._outbox.start([o for o in outgoing if o.delivery.state is DeliveryState.SENDING])
         self._outbox.enqueue([o for o in outgoing if o.delivery.state is DeliveryState.QUEUED])
 

@@ -50,6 +50,6 @@ def add_fact(connection: Connection, at: datetime, kind: str, ref: str, /, **bod
 
 def add_facts(connection: Connection, at: datetime, rows: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Append many facts of (kind, ref, body) at once, in order."""
-    values = [{"at": at, "kind": k, "ref": r, "body": _to_json(b)} for k, r, b in rows]
+    values = [{"at": at, "kind": k, "ref": r, "body": _to_json(b) if b else "{}"} for k, r, b in rows]
     if values:
         connection.execute(_FACT, values)

@@ -162,12 +162,26 @@ class _Words:
             values = {**values, **dict(zip(members, _padded(values[name]), strict=True))}
         return [values[name] if change is None else change(values[name]) for name, change in self._marks]
 
-    def lines(self, rows: Iterable[_Values]) -> list[list[Any]]:
+    def lines(self, rows: Sequence[_Values]) -> list[Any]:
         """The same for many, none of which has lists."""
         if self._fixed:
             return [self.line(values) for values in rows]
-        marks = self._marks
-        return [[row[name] if change is None else change(row[name]) for name, change in marks] for row in rows]
+        columns = ([row[name] for row in rows] for name, _ in self._marks)
+        changed = (_changed(column, change) for column, (_, change) in zip(columns, self._marks, strict=True))
+        return list(zip(*changed, strict=True))
+
+
+def _changed(column: list[Any], change: _Change) -> list[Any]:
+    """Each value as the driver takes it; rows that are written together have most of theirs in common."""
+    if change is None:
+        return column
+    last: Any = change  # no value of a column
+    found, made = [], None
+    for value in column:
+        if value is not last:
+            last, made = value, change(value)
+        found.append(made)
+    return found
 
 
 def _length(members: Collection[Any]) -> int:

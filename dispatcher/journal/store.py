@@ -279,7 +279,7 @@ def write_rows(connection: Connection, alert: Alert, planned: Sequence[Planned],
         finish_rows(connection, alert.id)
     if not planned:
         return
-    found = [alert.delivery(p, released_at) for p in planned]
+    found = alert.deliveries(planned, released_at)
     rows = [{**delivery_row(delivery), "updated_at": alert.created_at} for delivery in found]
     add_missing(connection, t.deliveries, rows)
     started = [attempt_row(d.id, 1, released_at) for d in found if d.state is DeliveryState.SENDING and released_at]
@@ -344,5 +344,5 @@ def end_held(connection: Connection, alert: Alert, at: datetime, *, state: str, 
 
 def as_started(alert: Alert, started: frozenset[str]) -> Alert:
     """``alert`` with the plan entries of channels in ``started`` beginning as sending."""
-    plan = tuple(replace(p, state=DeliveryState.SENDING) if p.channel in started else p for p in alert.plan)
+    plan = tuple(planned.started() if planned.channel in started else planned for planned in alert.plan)
     return replace(alert, plan=plan)

@@ -68,10 +68,11 @@ class Permits:
         """Take every permit at once, or none."""
         grant = self._grant(delivery, profile)
         if grant is Grant.YES:
+            now = self.monotonic()
             self._lanes[delivery.lane] = profile.origin
-            self._origin(profile.origin).take(delivery, self.monotonic())
+            self._origin(profile.origin).take(delivery, now)
             if profile.rate is not None:
-                self._posted.setdefault(profile.credential, deque()).append(self.monotonic())
+                self._posted.setdefault(profile.credential, deque()).append(now)
         return grant
 
     def _grant(self, delivery: Delivery, profile: ChannelProfile) -> Grant:

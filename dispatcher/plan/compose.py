@@ -139,11 +139,12 @@ def compose(
     held = speech.hold or people > (1 if requested_by else 0)
     state = DeliveryState.HELD if held else DeliveryState.QUEUED
     keys = {voice: texts.key for voice, texts in rendered.texts.items()}
+    carriers = history.carriers
     return Words(Alert(
         id=name, incident=incident, playbook=speech.playbook.id, purpose=speech.purpose, name=speech.name,
         status=_status(deployment), realm=deployment.realm, severity=speech.severity, created_at=now, code=code,
         place=speech.place, regions=speech.regions, texts={texts.key: texts for texts in rendered.texts.values()},
-        plan=tuple(_planned(p, keys[voices[p.id]], state, history, behind.get(p.id, ())) for p in spoken),
+        plan=tuple(_planned(p, keys[voices[p.id]], state, carriers, behind.get(p.id, ())) for p in spoken),
         revision=history.revision + (2 if speech.partial else 1), people=people, deliver_within=_within(speech),
         expires_at=expires, reason=speech.reason, requested_by=requested_by, covers=speech.covers,
         degraded=rendered.degraded, partial=speech.partial, same_as=speech.same_as, words=speech.words,
@@ -204,10 +205,11 @@ def _behind(
 
 
 def _planned(
-    profile: ChannelProfile, text: str, state: DeliveryState, history: IncidentHistory, fallback_of: tuple[ChannelId, ...]
+    profile: ChannelProfile, text: str, state: DeliveryState, carriers: frozenset[ChannelId],
+    fallback_of: tuple[ChannelId, ...],
 ) -> Planned:  # fmt: skip
     opening = DeliveryState.STANDBY if fallback_of else state
-    return Planned(profile.id, text, opening, follows=profile.id in history.carriers, fallback_of=fallback_of)
+    return Planned(profile.id, text, opening, follows=profile.id in carriers, fallback_of=fallback_of)
 
 
 def _within(speech: Speech) -> timedelta:

@@ -24,12 +24,14 @@ def retractions(
 
 def _retraction(correction: Alert, posts: Posts, profiles: Mapping[ChannelId, ChannelProfile], now: datetime) -> Alert:
     earlier, deliveries = posts
+    said = {planned.channel: correction.texts[planned.text].first for planned in correction.plan}
+    elsewhere = next(iter(correction.texts.values())).first  # any of its texts, where the channel is none of its own
     texts, plan = {}, []
     for delivery in deliveries:
         profile = profiles.get(delivery.channel)
         if profile is None or profile.audience is Audience.STAFF or _its_owners(profile):
             continue
-        text = _changed(correction, earlier, delivery, profile)
+        text = _changed(earlier, delivery, said.get(profile.id, elsewhere), profile)
         texts[text.key] = text
         plan.append(_planned(profile, delivery, text.key))
     name = hashlib.sha256(f"{correction.id}\0{earlier.id}".encode()).hexdigest()[:19]
@@ -57,14 +59,8 @@ def _planned(profile: ChannelProfile, delivery: Delivery, text: str) -> Planned:
     return Planned(profile.id, text, state, verb=Verb.EDIT, target=target)
 
 
-def _changed(correction: Alert, earlier: Alert, delivery: Delivery, profile: ChannelProfile) -> TextSet:
+def _changed(earlier: Alert, delivery: Delivery, correction: Text, profile: ChannelProfile) -> TextSet:
     original = earlier.texts[delivery.text]
     said = original.follow_up if delivery.follows else original.first
-    text = render_correction(said, _of(correction, profile.id), profile.limit)
+    text = render_correction(said, correction, profile.limit)
     return TextSet(text, text, text)
-
-
-def _of(correction: Alert, channel: ChannelId) -> Text:
-    """What the correction says on ``channel``; any of its texts where the channel is none of its own."""
-    keys = {planned.channel: planned.text for planned in correction.plan}
-    return correction.texts[keys.get(channel, next(iter(correction.texts)))].first

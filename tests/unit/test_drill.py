@@ -170,7 +170,7 @@ async def _spoken(loaded: Loaded, http: Noted, alert: Alert) -> list[Outcome]:
     """Every channel of the plan says its text, as the daemon's would."""
     async with AsyncExitStack() as stack:
         channels = await Connector(stack, http).connect(loaded.channels)
-        posts = [post_for(alert, alert.delivery(planned, alert.created_at), repeat=False) for planned in alert.plan]
+        posts = [post_for(alert, one, repeat=False) for one in alert.deliveries(alert.plan, alert.created_at)]
         outcomes = await asyncio.gather(*(channels[post.channel].send(post) for post in posts))
     assert all(isinstance(outcome, Outcome) for outcome in outcomes)
     return list(outcomes)

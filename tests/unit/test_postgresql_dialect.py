@@ -108,7 +108,7 @@ UNITS: dict[str, list[Callable[[Connection], Any]]] = {
         for found, at in ((SENT, NOW), (HELD, None), (QUEUED, NOW))
     ],
     "finish_rows": [partial(store.finish_rows, alert=ALERT)],
-    "start_attempts": [partial(steps.start_attempts, starting=[QUEUED.delivery(QUEUED.plan[0], NOW)], at=NOW)],
+    "start_attempts": [partial(steps.start_attempts, starting=QUEUED.deliveries(QUEUED.plan[:1], NOW), at=NOW)],
     "record_steps": [partial(steps.record_steps, steps=[STEP], at=NOW)],
     "write_release": [partial(store.write_release, alert=HELD.id, person="anna", decision="release", at=NOW)],
     "supersede": [partial(superseding.supersede, alert=alert("website", name="a2", revision=2, purpose=Purpose.UPDATE), at=NOW)],

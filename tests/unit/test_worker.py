@@ -77,7 +77,7 @@ class Turns:
 
 def outgoing(found: Alert) -> list[Outgoing]:
     """Everything that an alert has to send."""
-    return [Outgoing(found.delivery(planned, moment(0)), found) for planned in found.plan]
+    return [Outgoing(one, found) for one in found.deliveries(found.plan, moment(0))]
 
 
 async def test_a_lane_keeps_its_order(tmp_path: Path) -> None:
