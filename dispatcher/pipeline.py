@@ -227,8 +227,8 @@ class Pipeline:
                 continue
             if recorded.state == "conflict":
                 conflict = Page(Cause.CONFLICT, (f"incident {event.incident}, event {event.id}",))
-                if self.damper.admits(conflict, event.source, now):
-                    await self.page(conflict, inbound.payload, _page_key(inbound))
+                if self.damper.admits(conflict, event.source, key := _page_key(inbound), now):
+                    await self.page(conflict, inbound.payload, key)
             error = (plan.notes or ("refused before",))[-1] if recorded.state in store.REFUSED else ""
             return _receipt(inbound, event.id, recorded, error)
 
@@ -267,7 +267,7 @@ class Pipeline:
 
     def _pages(self, pages: Sequence[Page], raw: bytes, key: str, now: datetime, source: str = "") -> list[Alert]:
         if source:
-            pages = [page for page in pages if self.damper.admits(page, source, now)]
+            pages = [page for page in pages if self.damper.admits(page, source, key, now)]
         for page in pages:
             PAGES.labels(page.cause).inc()
             log.warning("page", cause=page.cause, lines=page.lines)

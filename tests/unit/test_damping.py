@@ -7,9 +7,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from unit.house import Road, deployment, playbook, road
+import pytest
+from unit.house import NOW, Road, deployment, playbook, road
 
 from dispatcher.journal import queries
+from dispatcher.model.errors import JournalBusy
 from dispatcher.pager import Pager
 
 
@@ -66,3 +68,36 @@ async def test_a_summary_that_could_not_be_written_is_told_later(tmp_path: Path)
         await found.empty_disk()
         await pager.page()
         assert "2 more from control-room" in (await _texts(found))[-1]
+
+
+async def test_every_old_alarm_that_waits_is_paged(tmp_path: Path) -> None:
+    """A backlog of old events is held for people, and each is paged: nobody releases what they never heard of."""
+    async with road(tmp_path) as found:
+        for n in range(20):
+            await found.receive(id=f"old-{n}", incident=f"old-{n}", sent=(NOW - timedelta(hours=5)).isoformat())
+        assert Counter(await found.pages()) == {"stale": 20}
+
+
+async def test_what_is_tried_again_is_counted_once(tmp_path: Path) -> None:
+    """A full disk refuses an unreadable message many times; when there is room again it is paged, as the first of its kind."""
+    async with road(tmp_path) as found:
+        await found.fill_disk()
+        for _ in range(15):
+            with pytest.raises(JournalBusy):
+                await found.receive(raw=b"garbage" * 2_000)
+        await found.empty_disk()
+        await found.receive(raw=b"garbage" * 2_000)
+        assert await found.pages() == ["unreadable"]
+        found.push(timedelta(seconds=60))
+        assert list(found.pipeline.damper.summaries(found.clock.now())) == []
+
+
+async def test_what_is_kept_back_again_is_counted_once(tmp_path: Path) -> None:
+    """The summary counts messages, not how often each was sent."""
+    async with road(tmp_path) as found:
+        for _ in range(3):
+            for n in range(12):
+                await found.receive(raw=f"garbage {n}".encode())
+        found.push(timedelta(seconds=60))
+        ((page, _),) = found.pipeline.damper.summaries(found.clock.now())
+        assert page.lines[0].startswith("2 more from control-room")
