@@ -152,12 +152,13 @@ class HttpClient(StrEnum):
 
 
 def read_retry_after(value: str, now: datetime) -> timedelta | None:
-    """RFC 9110 ``Retry-After``: seconds or an HTTP date; the past counts as now, more than a day as a day."""
+    """RFC 9110 ``Retry-After``: seconds or a date in any form; the past counts as now, more than a day as a day."""
     value = value.strip()
     try:
         if value.isdigit():
             return bounded(timedelta(seconds=min(int(value), _LONGEST_WAIT.total_seconds())))
-        return bounded(parsedate_to_datetime(value) - now)
+        moment = parsedate_to_datetime(value)  # without a zone where it is asctime's form, which means UTC
+        return bounded((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now)
     except (ValueError, TypeError, OverflowError):
         return None
 

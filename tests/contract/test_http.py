@@ -148,6 +148,18 @@ def test_dates_are_read_between_now_and_a_day(moment: datetime) -> None:
     assert wait == min(max(moment.replace(microsecond=0) - NOW, timedelta(0)), DAY)
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+    ],
+)  # fmt: skip
+def test_a_date_is_read_in_each_of_its_forms(date: str) -> None:
+    """All three forms that a recipient has to accept (RFC 9110, 5.6.7) are one moment, and so is UTC without a zone."""
+    assert read_retry_after(date, datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)) == timedelta(seconds=30)
+
+
 @given(st.text())
 def test_garbage_never_raises(text: str) -> None:
     """Whatever stands in the header, it is a wait within reason or none."""
