@@ -72,9 +72,13 @@ class Watch:
             missing[gone] = self.monotonic()
         self._latest[event.source] = max(latest, number)
 
+    async def recall(self) -> None:
+        """After a start: how far each sequence was whole."""
+        self._latest.update(await self.journal.read(standing.sequences))
+
     async def run(self) -> None:
         """Look each second, until cancelled; what was heard last before a restart counts."""
-        self._latest.update(await self.journal.read(standing.sequences))
+        await self.recall()
         for name in self.road.deployment.sources:
             self._heard.setdefault(name, self.monotonic())
         noted: dict[str, int] = {}
@@ -82,12 +86,17 @@ class Watch:
             await asyncio.sleep(TICK_SECONDS)
             try:
                 await self.look()
-                for source, latest in self._latest.items():
-                    if noted.get(source) != latest:
-                        await self.journal.write(partial(standing.note_sequence, source=source, latest=latest))
-                        noted[source] = latest
+                for source in self._latest:
+                    whole = self._whole(source)
+                    if noted.get(source) != whole:
+                        await self.journal.write(partial(standing.note_sequence, source=source, latest=whole))
+                        noted[source] = whole
             except JournalBusy as error:
                 log.warning("watch_waits", error=str(error))
+
+    def _whole(self, source: str) -> int:
+        """Up to where nothing of a sequence is missing that was not told of: the next start misses what comes after."""
+        return min(self._missing.get(source, ()), default=self._latest[source] + 1) - 1
 
     async def look(self) -> None:
         """Page every silence, every gap and every trouble that has lasted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,6 +56,28 @@ async def test_the_last_number_outlives_a_restart(tmp_path: Path) -> None:
         for number in (5, 7, 9):
             await found.journal.write(lambda connection, n=number: standing.note_sequence(connection, "els", n))
         assert await found.journal.read(standing.sequences) == {"els": 9}
+
+
+async def test_a_gap_outlives_a_kill(tmp_path: Path) -> None:
+    """A daemon that dies before a missing number was late enough to be told of still misses it after the next start."""
+    async with road(tmp_path, WHERE) as found:
+        watch = Watch(found.pipeline, found.journal, lambda: 0.0)
+        for number in (4, 7):
+            watch.event(event("els", sequence=number))
+        running = asyncio.create_task(watch.run())
+        async with asyncio.timeout(10):
+            while not await found.journal.read(standing.sequences):
+                await asyncio.sleep(0.01)
+        running.cancel()
+        assert await found.pages() == []
+
+        time = [0.0]
+        after = Watch(found.pipeline, found.journal, lambda: time[0])
+        await after.recall()
+        after.event(event("els", sequence=8))
+        time[0] = 3
+        await after.look()
+        assert await found.pages() == ["gap"]
 
 
 async def test_trouble_with_the_broker_is_paged_when_it_lasts(tmp_path: Path) -> None:
