@@ -151,8 +151,12 @@ class Worker:
         return [*self._parked.pop(lane, []), *([again] if again is not None else [])]
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        """A task that ended by itself leaves nothing; one that broke, or that anybody but `drain` cancelled, a doubt."""
         outgoing = self._under_way.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() and self._permits.closed:
+            return
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
             log.error("delivery_lost_its_task", delivery=outgoing.delivery.id, error=repr(error))
             self._lost.append(outgoing)
             self._wake.set()

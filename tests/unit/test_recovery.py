@@ -347,6 +347,24 @@ async def test_a_delivery_whose_task_died_is_a_doubt(tmp_path: Path) -> None:
         assert set((await found.states()).values()) == {"accepted"}
 
 
+async def test_a_delivery_whose_task_was_cancelled_is_a_doubt(tmp_path: Path) -> None:
+    """Where a library below a channel cancels the attempt, nobody asked for that: it is sent again as a repetition."""
+    cancelled = iter([True])
+
+    async def answer(_: Post) -> Outcome:
+        if next(cancelled, False):
+            raise asyncio.CancelledError
+        return Outcome(result=Result.ACCEPTED, provider_id="post-2")
+
+    async with road(tmp_path, website=answer) as found:
+        await found.receive()
+        await until(lambda: found.said("website") != [] and not found.permits._lanes)
+        await found.push_until_quiet()
+        delivery = await website(found)
+        assert (delivery.state, delivery.doubtful, delivery.attempts) == ("accepted", True, 2)
+        assert found.fakes["website"].posts[-1].text.body.startswith("Wiederholung")
+
+
 async def test_a_held_alert_outlives_a_channel_that_is_gone(tmp_path: Path) -> None:
     """What was held for a channel that is not configured any more is cancelled; the rest can be released as before."""
     book = playbook(release="one_person")
