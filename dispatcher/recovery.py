@@ -21,7 +21,7 @@ from dispatcher.model.account import silenced
 from dispatcher.model.delivery import Attempt, Delivery, DeliveryId, DeliveryState, Outcome, Reason, Result
 from dispatcher.model.errors import JournalBusy
 from dispatcher.permits import Fence
-from dispatcher.plan.retry import Decision, decide
+from dispatcher.plan.retry import BEYOND, Decision, decide
 from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
@@ -34,6 +34,7 @@ _STOPPED = Outcome(result=Result.IN_DOUBT, reason=Reason.IN_DOUBT, detail="the d
 _GONE = Decision((DeliveryState.FAILED,), Reason.REJECTED, note="its channel is not configured any more")
 _LEFT_OUT = Decision((DeliveryState.CANCELLED,), Reason.CANCELLED, note="its channel is not configured any more")
 _EXPIRED = Decision((DeliveryState.EXPIRED,), Reason.EXPIRED)
+_REFUSED = Decision((DeliveryState.FAILED,), Reason.RATE_LIMITED, note=BEYOND)
 
 
 def settled(delivery: Delivery, outcome: Outcome, decision: Decision) -> Delivery:
@@ -111,6 +112,10 @@ class Recovery:
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
         await self.steps.write_all(_step(one.delivery, _EXPIRED) for one in late)
+
+    async def refuse(self, useless: list[Outgoing]) -> None:
+        """Queued deliveries fail whose credential has to wait for longer than they are of use."""
+        await self.steps.write_all(_step(one.delivery, _REFUSED) for one in useless)
 
     async def expire_standbys(self) -> None:
         """A standby never outlives its alert, though nobody may know yet whether it is needed."""

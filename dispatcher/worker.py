@@ -51,6 +51,7 @@ class Worker:
         self._starting: list[_Ready] = []  # journaled as sending, about to begin
         self._lost: list[Outgoing] = []  # their task died; they are settled as doubts
         self._late: list[Outgoing] = []  # their time is over; they are being ended
+        self._refused: list[Outgoing] = []  # their credential has to wait beyond their deadlines; they fail now
         self._order = itertools.count()
         self._wake = asyncio.Event()
         self._claiming: list[Outgoing] = []  # attempts being journaled, which start right after
@@ -65,7 +66,7 @@ class Worker:
         """Deliveries held here: under way, about to start, ready, parked, waiting for their time, or being ended."""
         ready = sum(len(heap) for doors in self._ready.values() for heap in doors.values())
         parked = sum(len(parked) for parked in self._parked.values())
-        ending = len(self._lost) + len(self._late)
+        ending = len(self._lost) + len(self._late) + len(self._refused)
         leaving = len(self._claiming) + len(self._starting) + len(self._under_way)
         return len(self._later) + ready + parked + leaving + ending
 
@@ -114,6 +115,9 @@ class Worker:
                 del self._lost[: len(lost)]
             await self._expire_late(recovery)
             await self._journal_starts(self._permitted())
+            if self._refused:
+                await recovery.refuse(self._refused)
+                self._refused = []
             OPEN.set(self.open)
             await self._sleep()
 
@@ -206,7 +210,7 @@ class Worker:
             elif grant is Grant.LANE:
                 self._parked[entry[-1].delivery.lane].append(entry[-1])
             elif grant is Grant.CREDENTIAL:
-                self._put_off(entry[-1], now + timedelta(seconds=self._permits.waits_for(self._profile(entry[-1]))))
+                self._await_credential(entry[-1], now)
             else:
                 aside.append((heap, entry))
             if heap:
@@ -237,6 +241,14 @@ class Worker:
 
     def _profile(self, one: Outgoing) -> ChannelProfile:
         return self._setup.profiles[one.delivery.channel]
+
+    def _await_credential(self, one: Outgoing, now: datetime) -> None:
+        """Until the provider's time is over; where that is too late, there is no use in waiting, and others may stand by."""
+        due = now + timedelta(seconds=self._permits.waits_for(self._profile(one)))
+        if one.delivery.deadline_at is not None and due >= one.delivery.deadline_at:
+            self._refused.append(one)
+        else:
+            self._put_off(one, due)
 
     def _put_off(self, one: Outgoing, due: datetime) -> None:
         heapq.heappush(self._later, (due, next(self._order), one))

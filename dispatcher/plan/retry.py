@@ -21,6 +21,8 @@ BASE = 0.2
 FIRST_PHASE = timedelta(seconds=30)
 FIRST_CAP, URGENT_CAP, CAP = 0.9, 15.0, 60.0
 
+BEYOND = "refused beyond the deadline"
+
 _AT_ONCE = frozenset({Reason.NETWORK, Reason.DNS})
 
 
@@ -101,7 +103,7 @@ def _due(due: datetime, delivery: Delivery, outcome: Outcome, path: tuple[Delive
     if deadline is None or due < deadline:
         return Decision(path, outcome.reason, due, doubtful=doubtful)
     if outcome.retry_after is not None:
-        return Decision((*path, _S.FAILED), outcome.reason, doubtful=doubtful, note="refused beyond the deadline")
+        return Decision((*path, _S.FAILED), outcome.reason, doubtful=doubtful, note=BEYOND)
     return Decision((*path, _S.EXPIRED), Reason.EXPIRED, doubtful=doubtful, note=f"last: {outcome.reason}")
 
 

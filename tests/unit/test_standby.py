@@ -162,6 +162,19 @@ async def test_a_failure_calls_the_fallback_at_once(answer: Outcome, tmp_path: P
         assert await fact(found, "delivery.queued", "sms") == {"note": "standby for facebook-leer: failed"}
 
 
+async def test_a_credential_that_waits_too_long_calls_the_fallback_at_once(tmp_path: Path) -> None:
+    """A later alert on a credential that was told to wait beyond its deadline fails untried, and its fallback speaks."""
+    async with road(tmp_path, where(), facebook_leer=always(NOT_BEFORE_TOMORROW)) as found:
+        await found.receive()
+        await found.quiet()
+        await found.receive(id="2", incident="i2")
+        await found.quiet()
+        states = await found.states(incident=IncidentId("i2"))
+        assert states == {"facebook-leer": "failed", "website": "accepted", "sms": "accepted"}
+        assert found.said("facebook-leer") == [(Purpose.ALERT, "i1")]
+        assert found.said("sms") == [(Purpose.ALERT, "i1"), (Purpose.ALERT, "i2")]
+
+
 async def test_a_fallback_is_silent_where_its_channel_speaks(tmp_path: Path) -> None:
     """Through doubts and retries it waits; once its channel has carried the text it is cancelled."""
     async with road(tmp_path, where(), facebook_leer=in_turn(TEMPORARY, DOUBT, TEMPORARY)) as found:
