@@ -104,16 +104,21 @@ class Releasing:
             history = await means.history(record.alert.incident)
             self._reaches_all(record.alert, history)
             alert = replace(record.alert, revision=history.revision + 1)
-            await self._let_out(alert, history, command, now)
+            queued = await self._let_out(alert, history, command, now)
             undo.pop_all()
-        means.launch.queue([Outgoing(d, alert) for d in await self._queued(alert.id)])
+        means.launch.queue([Outgoing(delivery, alert) for delivery in queued])
 
-    async def _let_out(self, alert: Alert, history: IncidentHistory, command: Release, now: datetime) -> None:
-        """One transaction for the release, and for the changes of earlier posts where it is a correction."""
+    async def _let_out(
+        self, alert: Alert, history: IncidentHistory, command: Release, now: datetime
+    ) -> list[Delivery]:  # fmt: skip
+        """One transaction for the release, and for the changes of earlier posts where it is a correction; what it let out.
+
+        Read in there: after the commit nothing may fail any more that stands between a release and its first byte.
+        """
         edits = await corrections(self.means, alert)
         with self.means.launch.boarding(edits) as boarding:
 
-            def unit(connection: Connection) -> None:
+            def unit(connection: Connection) -> list[Delivery]:
                 """What is written together."""
                 _count(connection, alert, command, now)
                 last = max(one.revision for one in (alert, *edits))
@@ -122,12 +127,14 @@ class Releasing:
                 _move_incident(connection, alert, history, now)
                 for edit in boarding.alerts:
                     store.write_alert(connection, edit, released_at=now)
+                return queries.deliveries(connection, alert=alert.id, state=DeliveryState.QUEUED, limit=100_000)
 
             try:
-                await self.means.journal.write(unit)
+                queued = await self.means.journal.write(unit)
             except Stale:
                 raise Conflict("the incident changed meanwhile: look again") from None
             boarding.go(now)
+        return queued
 
     def _permit(self, alert: Alert, command: Release) -> None:
         """Raises `Forbidden` where it is beyond the person's regions, and neither an end nor an emergency."""
@@ -151,10 +158,6 @@ class Releasing:
             raise Conflict(
                 f"{', '.join(sorted(missed))} carried the alert meanwhile: say the {alert.purpose} anew instead"
             )
-
-    async def _queued(self, alert: AlertId) -> list[Delivery]:
-        state = DeliveryState.QUEUED
-        return await self.means.journal.read(partial(queries.deliveries, alert=alert, state=state, limit=100_000))
 
 
 def _count(connection: Connection, alert: Alert, command: Release, now: datetime) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from house import deployment, playbook, road, speak, until
+from house import Sluice, deployment, playbook, road, speak, until
 
+from dispatcher.decisions.releasing import Releasing
 from dispatcher.journal.queries import Fact
+from dispatcher.journal.units import T, Unit
 from dispatcher.model.alert import Purpose
 from dispatcher.model.command import Release
 from dispatcher.model.errors import Conflict, JournalBusy
@@ -25,6 +28,35 @@ async def test_an_alert_held_for_too_long_is_not_released(tmp_path: Path) -> Non
         found.push(timedelta(hours=26))
         with pytest.raises(Conflict, match="times in its text are over"):
             await found.pipeline.command(Release(person="anna", alert=alert, digest=digest))
+
+
+class Closing(Sluice):
+    """A journal that cannot be read any more once something was written."""
+
+    written = False
+
+    def write(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Write ``unit``."""
+        self.written = True
+        return super().write(unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Read, or not."""
+        if self.written:
+            raise JournalBusy("database is locked")
+        return await super().read(unit)
+
+
+async def test_a_release_that_is_on_disk_leaves(tmp_path: Path) -> None:
+    """Nothing stands between a release's commit and its first byte: not even a journal that cannot be read just then."""
+    async with road(tmp_path, deployment(playbook(release="one_person"))) as found:
+        await found.receive()
+        await found.quiet()
+        alert, digest = await found.held()
+        releasing = Releasing(replace(found.pipeline.decisions.means, journal=Closing(found.journal.journal)))
+        await releasing.decide(Release(person="anna", alert=alert, digest=digest))
+        await found.quiet()
+        assert found.said("website") == [(Purpose.ALERT, "i1")]
 
 
 async def test_what_a_machine_said_in_confidence_stays_with_us(tmp_path: Path) -> None:
