@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import logging
+import os
+import select
 import sys
 from collections.abc import MutableMapping
 from json import dumps
@@ -84,19 +86,47 @@ def _redact_line(_logger: Any, _name: str, line: Any) -> str:
 
 
 class _Lines:
-    """Where log lines go. Where they cannot, as on a full disk, they are dropped and counted: a log stops nobody's work."""
+    """Where log lines go. Where they cannot they are dropped and counted: a log stops nobody's work.
+
+    On a full disk a write fails; where whoever reads the log has stopped, it would wait, and everything with it.
+    """
+
+    def __init__(self) -> None:
+        self._line = ""
 
     def write(self, text: str) -> None:
-        """One line, or nothing."""
-        try:
-            sys.stderr.write(text)
-        except OSError:
-            DROPPED.inc()
+        """Take it, and say it when it is a whole line."""
+        self._line += text
+        if self._line.endswith("\n"):
+            line, self._line = self._line, ""
+            try:
+                self._say(line)
+            except OSError:
+                DROPPED.inc()
 
     def flush(self) -> None:
-        """As far as it goes."""
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
+        """Nothing is kept back but what is no line yet."""
+
+    def _say(self, line: str) -> None:
+        """Piece by piece, none longer than what a pipe that can be written to takes at once (pipe(7))."""
+        try:
+            way = sys.stderr.fileno()
+        except io.UnsupportedOperation:  # somebody keeps it in memory
+            sys.stderr.write(line)
+            return
+        data = line.encode(errors="backslashreplace")
+        for at in range(0, len(data), select.PIPE_BUF):
+            if not _takes(way):
+                self._line = "\n" if at else ""  # what comes next begins on a line of its own
+                raise BlockingIOError("nobody reads the log")
+            os.write(way, data[at : at + select.PIPE_BUF])
+
+
+def _takes(way: int) -> bool:
+    """Whether a descriptor can be written to without waiting; a file always can."""
+    asked = select.poll()
+    asked.register(way, select.POLLOUT)
+    return bool(asked.poll(0))
 
 
 def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
@@ -123,7 +153,7 @@ def configure_logs(*, level: str = "info", json: bool | None = None) -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _redact_line],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", _Lines()))
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
