@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
+from dispatcher.clock import Clock, SystemClock
 from dispatcher.journal import standing
 from dispatcher.journal.base import Journal
 from dispatcher.model.errors import JournalBusy
@@ -21,6 +23,18 @@ log = logger("watch")
 LATE_SECONDS = 2.0  # a number that comes so much later was not missing
 MOST_MISSING = 100
 TICK_SECONDS = 1.0
+JUMP = timedelta(seconds=1)  # by so much a clock was set and did not just drift
+
+
+async def keep_time(clock: Clock, waits: Callable[[], bool]) -> None:
+    """Follow the machine's clock wherever it is set to, but not while anything ``waits`` for its time; until cancelled."""
+    while isinstance(clock, SystemClock):  # any other was handed in and is left alone
+        await asyncio.sleep(TICK_SECONDS)
+        if waits():
+            continue
+        jump = clock.settle()
+        if abs(jump) > JUMP:
+            log.warning("clock_was_set", seconds=round(jump.total_seconds(), 1))
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ class Worker:
         self._claiming: list[Outgoing] = []  # attempts being journaled, which start right after
         self._claimed = asyncio.Event()  # set while there are none
         self._claimed.set()
-        self._next_sweep = clock.now()
+        self._swept_at: datetime | None = None
         self._nap = SWEEP_SECONDS  # until something that was refused may be granted
         self._road: Pipeline | None = None
 
@@ -300,9 +300,9 @@ class Worker:
     async def _expire_late(self, recovery: Recovery) -> None:
         """End what waits beyond its deadline, whatever it waits for."""
         now = self._clock.now()
-        if now < self._next_sweep:
+        if self._swept_at and timedelta(0) <= now - self._swept_at < timedelta(seconds=SWEEP_SECONDS):
             return
-        self._next_sweep = now + timedelta(seconds=SWEEP_SECONDS)
+        self._swept_at = now
         self._permits.crowded = self._crowded()
         await recovery.expire_standbys()
         late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]

@@ -63,7 +63,7 @@ _READ = prepared(
 )
 _JOINED = prepared(select(_j.incident, _j.at).where(_j.into == _OF))
 _SAID = prepared(
-    select(_d.incident, _d.channel, _d.state, _d.doubtful, _d.fallback_of, _a.purpose, _a.released_at)
+    select(_d.incident, _d.channel, _d.revision, _d.state, _d.doubtful, _d.fallback_of, _a.purpose, _a.released_at)
     .join(t.alerts, _a.id == _d.alert)
     .where(_d.incident.in_(bindparam("incidents", expanding=True)), _d.verb == Verb.POST)
     .order_by(_a.released_at, _d.revision)
@@ -164,7 +164,9 @@ def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneH
     """What each channel has carried, or may have carried, of ``incident`` and of what was joined into it."""
     said: dict[ChannelId, list[_Word]] = defaultdict(list)
     joined = {row.incident: row.at for row in connection.execute(_JOINED, {"incident": incident})}
-    for row in connection.execute(_SAID, {"incidents": [incident, *joined]}):
+    rows = connection.execute(_SAID, {"incidents": [incident, *joined]}).all()
+    # Times tell how several incidents went on beside each other; one is told by its own count, however the clock was set.
+    for row in rows if joined else sorted(rows, key=lambda row: row.revision):
         state = _S(row.state)
         at_home = row.incident == incident and row.released_at is not None
         by_then = [one for one, at in joined.items() if at_home and at <= row.released_at]

@@ -45,7 +45,7 @@ class Damper:
     def summaries(self, now: datetime) -> Iterator[tuple[Page, str]]:
         """A page with a key for everything that was kept back in spans that are over."""
         for (cause, source), window in list(self._windows.items()):
-            if now - window.began < SPAN:
+            if timedelta(0) <= now - window.began < SPAN:  # or the clock went back
                 continue
             if window.kept_back:
                 line = f"{len(window.kept_back)} more from {source} since {window.began:%H:%M:%S} UTC, not paged one by one"
