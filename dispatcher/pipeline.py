@@ -244,7 +244,7 @@ class Pipeline:
                 event=event, payload=inbound.payload, received_at=now, state=plan.state, notes=plan.notes,
                 revision=history.revision, incident=_incident_row(event, plan, history), alerts=boarding.alerts,
                 people=tuple((alert.id, person) for alert in plan.alerts if person), alone=_alone(plan, history, now),
-                silenced=plan.silenced,
+                silenced=plan.silenced, left=plan.left,
             )  # fmt: skip
             recorded = await self.journal.write(partial(store.record_event, entry=entry))
             if recorded.state == plan.state:

@@ -21,7 +21,7 @@ from dispatcher.journal.moves import set_state
 from dispatcher.journal.neighbours import has_unknown
 from dispatcher.journal.prepared import prepared
 from dispatcher.journal.rows import delivery_row
-from dispatcher.journal.superseding import PARTIAL, supersede
+from dispatcher.journal.superseding import PARTIAL, supersede, take_out
 from dispatcher.model.alert import Alert, Planned, Purpose
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import UNTRIED, AlertId, DeliveryId, DeliveryState, IncidentId
@@ -96,6 +96,7 @@ class Entry:
     people: tuple[tuple[AlertId, str], ...] = ()  # named persons whose trigger counts as a release
     alone: Alone | None = None
     silenced: tuple[ChannelId, ...] = ()  # accounts of officers who are newly at work on it
+    left: tuple[ChannelId, ...] = ()  # channels on which nothing earlier leaves any more
 
 
 def claim_realm(connection: Connection, realm: str) -> None:
@@ -129,6 +130,8 @@ def record_event(connection: Connection, entry: Entry) -> Recorded:
         _write_incident(connection, event.incident, entry.incident, revision, entry.received_at, new=not entry.revision)
     if event.assigned and entry.state not in REFUSED:
         assign(connection, _assignment(entry), entry.received_at)
+    if entry.left:
+        take_out(connection, event.incident, entry.revision + 1, entry.received_at, channels=entry.left)
     for alert in entry.alerts:
         write_alert(connection, alert, released_at=None if alert.held else entry.received_at)
     for alert_id, person in entry.people:

@@ -94,7 +94,12 @@ def take_out(
         where.append(d.channel.in_(channels))
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
     set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
-    if channels is None:
+    if (
+        channels is not None
+    ):  # the fence that holds what is being sent there is not remembered after a crash; its time is
+        sent = (*where[:3], d.state == DeliveryState.SENDING, d.channel.in_(channels))
+        connection.execute(update(t.deliveries).where(*sent).values(deadline_at=at))
+    else:
         held = (a.incident == incident, a.state == "held")
         gone = connection.execute(select(a.id).where(*held)).scalars().all()
         connection.execute(update(t.alerts).where(*held).values(state="superseded"))

@@ -47,6 +47,7 @@ class Plan:
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
     silenced: tuple[ChannelId, ...] = ()  # accounts of officers who it says are at work on it
+    outside: tuple[ChannelId, ...] = ()  # channels beyond the smaller area that a person names
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -55,9 +56,13 @@ class Plan:
 
     @property
     def left(self) -> tuple[ChannelId, ...]:
-        """Channels on which nothing earlier leaves any more: the silenced, and those told at once that it is over for them."""
+        """Channels on which nothing earlier leaves any more: the silenced, and those that a word which is out leaves behind.
+
+        Some of them are told so; where nothing was said yet there is nobody to tell.
+        """
         ending = () if self.ending is None or self.ending.held else self.ending.plan
-        return (*self.silenced, *(planned.channel for planned in ending))
+        outside = () if self.alert is None or self.alert.held else self.outside
+        return (*self.silenced, *dict.fromkeys([*(planned.channel for planned in ending), *outside]))
 
 
 def plan_event(event: IncidentEvent, deployment: Deployment, history: IncidentHistory, now: datetime) -> Plan:
@@ -217,7 +222,15 @@ def _update(event: IncidentEvent, deployment: Deployment, history: IncidentHisto
     if machine and history.ended:
         speech = replace(speech, hold=True)
     pages = (_area_page(event, deployment),) if area is None else ()
-    return Plan(open=True, speech=speech, pages=pages)
+    return Plan(open=True, speech=speech, pages=pages, outside=_outside(speech, deployment))
+
+
+def _outside(speech: Speech, deployment: Deployment) -> tuple[ChannelId, ...]:
+    """Channels that hear no more of an incident whose area becomes smaller at once."""
+    if not (speech.at_once and speech.gone):
+        return ()
+    inside = channels_of(speech.playbook, speech.regions, deployment)
+    return tuple(profile.id for profile in deployment.every_channel() if profile.id not in inside)
 
 
 def _cancel(event: IncidentEvent, deployment: Deployment, history: IncidentHistory) -> Plan:

@@ -12,6 +12,7 @@ from house import (
     LEER,
     PERMANENT,
     TEMPORARY,
+    Road,
     always,
     deployment,
     in_turn,
@@ -22,10 +23,12 @@ from house import (
 )
 
 from dispatcher.channels.departure import leave
-from dispatcher.journal import queries
+from dispatcher.intake.base import Receipt
+from dispatcher.journal import queries, steps
 from dispatcher.model.alert import Post, Purpose
+from dispatcher.model.channel import ChannelId
 from dispatcher.model.command import Release, Resend
-from dispatcher.model.delivery import AlertId, DeliveryId, IncidentId, Outcome, Result
+from dispatcher.model.delivery import AlertId, DeliveryId, DeliveryState, IncidentId, Outcome, Result
 from dispatcher.model.deployment import Deployment
 from dispatcher.model.errors import Conflict, JournalBusy
 from dispatcher.testing import FakeChannel
@@ -104,6 +107,52 @@ async def test_a_person_who_narrows_the_area_stops_what_waits_there(tmp_path: Pa
         slow.gate.set()
         await found.quiet()
         assert [post.purpose for post in slow.posts] == [Purpose.ALL_CLEAR]
+
+
+async def untold(found: Road) -> asyncio.Task[Receipt]:
+    """An alert of Leer and Emden whose text waits for Emden's page while Anna says by an event that it is Leer alone."""
+    found.permits.hold(found.deployment.channels[ChannelId("facebook-emden")], 5)
+    await found.receive(area={"regions": ["leer", "emden"]})
+    await until(lambda: found.worker.open == 1)
+    found.journal.opened.clear()
+    narrowing = asyncio.create_task(
+        found.receive("operator:anna", id="2", msg_type="update", playbooks=["amok"], area={"regions": ["leer"]})
+    )
+    await until(lambda: found.journal.waiting == 1)
+    return narrowing
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_text_that_never_left_does_not_reach_whom_the_area_leaves_behind(
+    restarts: bool, tmp_path: Path
+) -> None:
+    """Where nothing was said yet a person's smaller area has nobody to tell there, but what waits does not leave."""
+    async with road(tmp_path) as found:
+        narrowing = await untold(found)
+        found.journal.open()
+        await narrowing
+        if not restarts:
+            await found.push_until_quiet()
+        assert (await found.states(alert=(await found.alerts())[0].alert.id))["facebook-emden"] == "superseded"
+        assert found.said("facebook-emden") == []
+    async with road(tmp_path) as after:
+        await after.push_until_quiet()
+        assert after.said("facebook-emden") == []
+
+
+async def test_a_kill_does_not_send_on_what_the_area_leaves_behind(tmp_path: Path) -> None:
+    """A text whose attempt came into the journal just before a smaller area did is not sent again after a crash."""
+    async with road(tmp_path) as found:
+        narrowing = await untold(found)
+        waiting = [one for one in await found.deliveries() if one.state is DeliveryState.QUEUED]
+        start = partial(steps.start_attempts, starting=waiting, at=found.clock.now())
+        assert len((await found.journal.journal.write(start)).started) == 1
+        found.journal.open()
+        await narrowing
+    async with road(tmp_path) as after:
+        await after.push_until_quiet()
+        [old] = await after.deliveries(channel="facebook-emden")
+        assert (after.said("facebook-emden"), old.state, old.doubtful) == ([], "expired", True)
 
 
 async def test_an_end_stops_retries(tmp_path: Path) -> None:
