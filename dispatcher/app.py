@@ -219,7 +219,7 @@ async def build(
         watch = Watch(pipeline, journal, troubles=[
             Trouble(Cause.JOURNAL, partial(getattr, journal, "trouble")),
             Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), HANGING),
-            Trouble(Cause.LOOP, partial(getattr, service.pulse, "trouble")),
+            Trouble(Cause.LOOP, partial(getattr, service.pulse, "trouble"), news=False),
         ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")

@@ -41,12 +41,14 @@ async def keep_time(clock: Clock, waits: Callable[[], bool]) -> None:
 class Trouble:
     """Something that may be wrong for a while: ``words`` say what, empty where all is well.
 
-    What lasts ``grace`` seconds is paged, each words once until all is well; less is nothing to wake somebody for.
+    What lasts ``grace`` seconds is paged, once until all is well, and again in other words where they are ``news``; less is
+    nothing to wake somebody for.
     """
 
     cause: Cause
     words: Callable[[], str]
     grace: float = 0.0
+    news: bool = True
     since: float | None = None
     told: set[str] = field(default_factory=set)
 
@@ -138,7 +140,7 @@ class Watch:
             trouble.told.clear()
         elif trouble.since is None:
             trouble.since = now
-        elif now - trouble.since > trouble.grace and words not in trouble.told:
+        elif now - trouble.since > trouble.grace and words not in trouble.told and (trouble.news or not trouble.told):
             await self._page(trouble.cause, words)
             trouble.told.add(words)
 

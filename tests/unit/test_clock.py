@@ -101,7 +101,7 @@ async def test_an_end_is_one_though_the_clock_went_back_before_it(tmp_path: Path
 def test_pages_are_not_kept_back_for_an_hour() -> None:
     """Where the clock goes back while a flood is damped, what was kept back is told and pages begin anew."""
     damper, page = Damper(), Page(Cause.UNREADABLE, ("x",))
-    for _ in range(MOST + 1):
-        damper.admits(page, "els", NOW)
+    for number in range(MOST + 1):
+        damper.admits(page, "els", str(number), NOW)
     told = [line for one, _ in damper.summaries(NOW + HOUR_BACK) for line in one.lines]
-    assert (len(told), damper.admits(page, "els", NOW + HOUR_BACK + SPAN)) == (1, True)
+    assert (len(told), damper.admits(page, "els", "later", NOW + HOUR_BACK + SPAN)) == (1, True)

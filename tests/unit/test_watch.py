@@ -11,7 +11,14 @@ from unit.house import deployment, event, playbook, road
 from dispatcher.journal import standing
 from dispatcher.model.source import Source
 from dispatcher.plan.pages import Cause
+from dispatcher.pulse import Pulse
 from dispatcher.watch import Trouble, Watch
+
+
+def loop_trouble(pulse: Pulse) -> Trouble:
+    """As the daemon watches its loop."""
+    return Trouble(Cause.LOOP, lambda: pulse.trouble, news=False)
+
 
 WHERE = deployment(playbook(), sources={"els": Source(heartbeat=timedelta(seconds=90), sequence=True)})
 
@@ -56,6 +63,20 @@ async def test_the_last_number_outlives_a_restart(tmp_path: Path) -> None:
         for number in (5, 7, 9):
             await found.journal.write(lambda connection, n=number: standing.note_sequence(connection, "els", n))
         assert await found.journal.read(standing.sequences) == {"els": 9}
+
+
+async def test_a_loop_that_stumbles_on_is_one_page(tmp_path: Path) -> None:
+    """A loop that stands still every other second is told of once, however its seconds add up, until it is well again."""
+    async with road(tmp_path) as found:
+        time = [0.0]
+        pulse = Pulse(lambda: time[0])
+        watch = Watch(found.pipeline, found.journal, lambda: time[0], [loop_trouble(pulse)])
+        for pause in (*[1.0] * 120, *[0.05] * 1_400, *[1.0] * 20):
+            time[0] += pause
+            pulse.tick()
+            if pause == 1 or not pulse.trouble:
+                await watch.look()
+        assert await found.pages() == ["loop", "loop"]
 
 
 async def test_a_gap_outlives_a_kill(tmp_path: Path) -> None:
