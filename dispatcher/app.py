@@ -223,7 +223,7 @@ async def build(
         ])  # fmt: skip
         pipeline.heard, pipeline.admit = watch.event, journal.admit
         service.spawn(watch.run(), "watch")
-        show_life(service, http, pager)
+        show_life(service, http)
         board = ask_channels(service, http)
         service.ready = True
         service.adopt(loaded)
@@ -277,10 +277,10 @@ def ask_channels(service: Service, http: Client) -> Board:
     return board
 
 
-def show_life(service: Service, http: Client, pager: Pager) -> None:
+def show_life(service: Service, http: Client) -> None:
     """Measure the loop, know every channel's address and the time, call the monitor; what fails in here harms nothing."""
     worker = service.worker
-    service.once(keep_time(service.pipeline.clock, lambda: bool(worker.open or pager.waits)), "clock")
+    service.once(keep_time(service.pipeline.clock, lambda: worker.open > 0), "clock")
     service.once(http.names.keep(partial(hosts, service)), "names")
     service.once(service.pulse.run(), "pulse")
     if service.loaded.heartbeat is not None:

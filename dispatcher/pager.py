@@ -65,7 +65,6 @@ class Pager:
     _waiting: _Names = field(default_factory=lambda: defaultdict(dict))
     _words: list[_Word] = field(default_factory=list)
     _called: dict[str, int] = field(default_factory=dict)  # the last step that was paged for what waits
-    waits: bool = True  # whether anything waits for a person, as far as is known
     _latest: int = 0
     _told: int = 0
 
@@ -130,8 +129,7 @@ class Pager:
         """Void what waited too long for a second person; call again about what still waits."""
         now = self.clock.now()
         waiting = await self.journal.read(standing.waiting)
-        self.waits = bool(waiting.held or waiting.by_hand)
-        if not self.waits:
+        if not waiting.held and not waiting.by_hand:
             self._called.clear()
             return
         lapsing = await self.journal.read(partial(standing.lapsing, now=now))

@@ -27,7 +27,10 @@ JUMP = timedelta(seconds=1)  # by so much a clock was set and did not just drift
 
 
 async def keep_time(clock: Clock, waits: Callable[[], bool]) -> None:
-    """Follow the machine's clock wherever it is set to, but not while anything ``waits`` for its time; until cancelled."""
+    """Follow the machine's clock wherever it is set to, but not while anything ``waits`` for its time; until cancelled.
+
+    What waits for a person may wait for days: it waits by whatever clock there is.
+    """
     while isinstance(clock, SystemClock):  # any other was handed in and is left alone
         await asyncio.sleep(TICK_SECONDS)
         if waits():

@@ -96,7 +96,7 @@ def take_out(
     set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
     if (
         channels is not None
-    ):  # the fence that holds what is being sent there is not remembered after a crash; its time is
+    ):  # a crash forgets the fence that holds what is being sent there, but not when its time is over
         sent = (*where[:3], d.state == DeliveryState.SENDING, d.channel.in_(channels))
         connection.execute(update(t.deliveries).where(*sent).values(deadline_at=at))
     else:

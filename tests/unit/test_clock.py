@@ -71,7 +71,7 @@ def test_a_clock_is_followed_where_nothing_waits(jump: timedelta) -> None:
 
 
 async def test_a_clock_is_not_followed_while_anything_waits() -> None:
-    """A daemon takes its machine's time over as soon as nothing is on its way and nobody is waited for."""
+    """A daemon takes its machine's time over as soon as nothing is on its way."""
     machine, waits = Machine(), True
     machine.wall += HOUR_BACK
     keeping = asyncio.create_task(keep_time(machine.clock, lambda: waits))
