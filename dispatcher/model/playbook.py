@@ -182,7 +182,11 @@ class ChannelRule(Strict):
 
     def stands_by(self, channel: ChannelProfile, primary: ChannelProfile) -> bool:
         """Whether ``channel``, where it is anybody's fallback, is one of ``primary``."""
-        return _names(self.fallback.get(primary.id) or self.fallback.get(primary.kind, ()), channel)
+        return _names(self.fallbacks(primary), channel)
+
+    def fallbacks(self, primary: ChannelProfile) -> tuple[str, ...]:
+        """The ids and kinds of those that speak where ``primary`` fails."""
+        return self.fallback.get(primary.id) or self.fallback.get(primary.kind, ())
 
 
 def _names(names: tuple[str, ...], channel: ChannelProfile) -> bool:

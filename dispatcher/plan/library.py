@@ -120,7 +120,7 @@ def _fallbacks(
                 said, remedy = f"no channel or kind {name!r}", f"known: {', '.join(sorted(channel_names))}"
                 yield document.problem(("channels", "fallback", primary), said, remedy)
     prepared = [profile for profile in profiles if rule.prepares(profile)]
-    behind = {p.id: [q.id for q in prepared if rule.stands_by(q, p)] for p in prepared}
+    behind = {p.id: [q.id for q in prepared if rule.stands_by(q, p)] for p in prepared if rule.fallbacks(p)}
     try:
         TopologicalSorter(behind).prepare()
     except CycleError as error:

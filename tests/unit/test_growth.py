@@ -13,8 +13,11 @@ from typing import Any
 from house import Road, channel, deployment, road, speak
 
 import dispatcher
+from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import Power
 from dispatcher.model.command import Release
+from dispatcher.model.playbook import ChannelRule
+from dispatcher.plan.standby import standbys
 
 OURS = str(Path(dispatcher.__file__).parent)
 FEW, MANY = 150, 450  # three times as many; three times nine where it is the square that grows
@@ -92,3 +95,19 @@ async def test_work_grows_with_the_channels(tmp_path: Path) -> None:
     few, many = await lines_of(tmp_path / "few", FEW), await lines_of(tmp_path / "many", MANY)
     times = {word: round(many[word] / lines, 1) for word, lines in few.items()}
     assert all(times[word.__name__] < 3.3 for word in WORDS), times
+
+
+def lines_of_standbys(regions: int) -> int:
+    """Lines until it is known who stands by for whom, where each of so many regions has one who speaks and one behind."""
+    pairs = [[channel(f"{kind}-{n}", f"r{n}") for n in range(regions)] for kind in ("web", "sms")]
+    where = deployment(channels=(*pairs[0], *pairs[1]))
+    rule, area = ChannelRule(fallback={"web": ("sms",)}), frozenset(RegionId(f"r{n}") for n in range(regions))
+    with counted() as lines:
+        found = standbys(rule, pairs[0], area, where)
+    assert found == {behind.id: (first.id,) for first, behind in zip(*pairs, strict=True)}
+    return lines.count
+
+
+def test_standbys_grow_with_the_channels() -> None:
+    """Who stands by for whom is looked up: nobody asks every channel about every other."""
+    assert lines_of_standbys(MANY) < 3.3 * lines_of_standbys(FEW)
