@@ -221,7 +221,7 @@ async def build(
             Trouble(Cause.JOURNAL, partial(getattr, journal, "hangs"), HANGING),
             Trouble(Cause.LOOP, partial(getattr, service.pulse, "trouble"), news=False),
         ])  # fmt: skip
-        pipeline.heard, pipeline.admit = watch.event, journal.admit
+        pipeline.heard, pipeline.admit, watch.stuck = watch.event, journal.admit, partial(getattr, worker, "stuck")
         service.spawn(watch.run(), "watch")
         show_life(service, http)
         board = ask_channels(service, http)

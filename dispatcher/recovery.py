@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from dispatcher.clock import Clock
 from dispatcher.journal import moves, queries, store
@@ -26,6 +27,8 @@ from dispatcher.setup import Setup
 from dispatcher.telemetry import logger
 
 log = logger("recovery")
+
+T = TypeVar("T")
 
 FIRST, PAGE = 64, 500  # deliveries
 _QUEUED, _SENDING = DeliveryState.QUEUED, DeliveryState.SENDING
@@ -111,7 +114,8 @@ class Recovery:
 
     async def expire(self, late: list[Outgoing]) -> None:
         """The time of queued deliveries is over: they end as expired, whatever they waited for."""
-        await self.steps.write_all(_step(one.delivery, _EXPIRED) for one in late)
+        for page in paged(late):
+            await self.steps.write_all(_step(one.delivery, _EXPIRED) for one in page)
 
     async def refuse(self, useless: list[Outgoing]) -> None:
         """Queued deliveries fail whose credential has to wait for longer than they are of use."""
@@ -140,7 +144,7 @@ class Recovery:
         return _step(delivery, decision, _cut_off(delivery, now))
 
 
-def paged(wanted: Sequence[DeliveryId]) -> Iterator[Sequence[DeliveryId]]:
+def paged(wanted: Sequence[T]) -> Iterator[Sequence[T]]:
     """``wanted`` in pieces that are read and decided without holding up the event loop."""
     return (wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE))
 

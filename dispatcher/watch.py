@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -12,6 +13,8 @@ from functools import partial
 from dispatcher.clock import Clock, SystemClock
 from dispatcher.journal import standing
 from dispatcher.journal.base import Journal
+from dispatcher.launch import Outgoing
+from dispatcher.model.delivery import AlertId, Delivery
 from dispatcher.model.errors import JournalBusy
 from dispatcher.model.incident import IncidentEvent
 from dispatcher.pipeline import Pipeline
@@ -22,6 +25,7 @@ log = logger("watch")
 
 LATE_SECONDS = 2.0  # a number that comes so much later was not missing
 MOST_MISSING = 100
+MOST_NAMED = 10  # channels on one page
 TICK_SECONDS = 1.0
 JUMP = timedelta(seconds=1)  # by so much a clock was set and did not just drift
 
@@ -64,11 +68,13 @@ class Watch:
     journal: Journal
     monotonic: Callable[[], float] = time.monotonic
     troubles: list[Trouble] = field(default_factory=list)
+    stuck: Callable[[], Sequence[Outgoing]] = tuple  # urgent, and not out though it should be
     _heard: dict[str, float] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
     _latest: dict[str, int] = field(default_factory=dict)
     _missing: dict[str, dict[int, float]] = field(default_factory=dict)
     _pages: int = 0
+    _stuck: set[AlertId] = field(default_factory=set)  # those that staff were told of
 
     def alive(self, source: str) -> None:
         """A sign of life."""
@@ -122,6 +128,7 @@ class Watch:
         now = self.monotonic()
         for trouble in self.troubles:
             await self._look_at(trouble, now)
+        await self._look_for_stuck()
         for name, source in self.road.deployment.sources.items():
             if source is None or source.heartbeat is None or name in self._silent:
                 continue
@@ -147,7 +154,31 @@ class Watch:
             await self._page(trouble.cause, words)
             trouble.told.add(words)
 
+    async def _look_for_stuck(self) -> None:
+        """Each alert is told once, with the channels that it is not out on by then; how it ended there is told as well."""
+        found: dict[AlertId, list[Outgoing]] = defaultdict(list)
+        for one in self.stuck():
+            found[one.alert.id].append(one)
+        self._stuck &= found.keys()
+        for alert, where in found.items():
+            if alert not in self._stuck:
+                await self.road.page(_stuck_page(where), b"", f"stuck/{alert}")
+                self._stuck.add(alert)
+
     async def _page(self, cause: Cause, line: str) -> None:
         self._pages += 1
         key = f"{cause}/{line}/{self.road.clock.now().isoformat()}/{self._pages}"
         await self.road.page(Page(cause, (line,)), b"", key)
+
+
+def _stuck_page(where: Sequence[Outgoing]) -> Page:
+    alert, more = where[0].alert, len(where) - MOST_NAMED
+    about = f"incident {alert.incident}, {alert.purpose} {alert.code}, {alert.place}"
+    named = (_tried(one.delivery) for one in where[:MOST_NAMED])
+    rest = (f"and {more} more channels",) if more > 0 else ()
+    return Page(Cause.STUCK, (about, *named, *rest), regions=alert.regions)
+
+
+def _tried(delivery: Delivery) -> str:
+    reason = f", {delivery.reason}" if delivery.reason else ""
+    return f"{delivery.channel}: {delivery.attempts} attempts{reason}"

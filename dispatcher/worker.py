@@ -20,6 +20,7 @@ from dispatcher.clock import Clock
 from dispatcher.journal import steps
 from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.launch import Outgoing
+from dispatcher.model.alert import Purpose
 from dispatcher.model.channel import ChannelId, ChannelProfile
 from dispatcher.model.delivery import Delivery, DeliveryState, Lane, Verb
 from dispatcher.model.errors import JournalBusy
@@ -32,6 +33,9 @@ from dispatcher.telemetry import OPEN, logger
 log = logger("worker")
 
 SWEEP_SECONDS = 1.0
+SURVEYED = 2_000  # in one turn of the event loop
+STUCK = timedelta(seconds=30)  # in which quick retries had their time
+STUCK_RANK = 3  # ends, and what is extreme or severe
 STARTS = 64  # in one turn of the event loop
 CLAIMS = 256  # attempts that are journaled together: who is first does not wait for the commit of the last
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
@@ -57,9 +61,11 @@ class Worker:
         self._claiming: list[Outgoing] = []  # attempts being journaled, which start right after
         self._claimed = asyncio.Event()  # set while there are none
         self._claimed.set()
+        self._began = clock.now()
         self._swept_at: datetime | None = None
         self._nap = SWEEP_SECONDS  # until something that was refused may be granted
         self._road: Pipeline | None = None
+        self.stuck: Sequence[Outgoing] = ()  # urgent, and not out though it should be; as of the last sweep
 
     @property
     def open(self) -> int:
@@ -303,9 +309,8 @@ class Worker:
         if self._swept_at and timedelta(0) <= now - self._swept_at < timedelta(seconds=SWEEP_SECONDS):
             return
         self._swept_at = now
-        self._permits.crowded = self._crowded()
+        late = await self._survey(now)
         await recovery.expire_standbys()
-        late = [one for one in self._waiting() if one.delivery.deadline_at and one.delivery.deadline_at <= now]
         if not late:
             return
         self._late = late
@@ -325,9 +330,30 @@ class Worker:
         for lane in {one.delivery.lane for one in late}:
             self.enqueue(self._parked.pop(lane, []))
 
-    def _crowded(self) -> frozenset[str]:
-        held = Counter(self._profile(one).origin for one in [*self._waiting(), *self._leaving()])
-        return frozenset(origin for origin, number in held.items() if number > CROWD)
+    async def _survey(self, now: datetime) -> list[Outgoing]:
+        """Those that wait beyond their deadline. Which origins are crowded, and what is stuck, is known from then on.
+
+        However many they are, nobody else waits meanwhile; what comes meanwhile is looked at the next time.
+        """
+        waiting, held, late, stuck = self._waiting(), Counter[str](), list[Outgoing](), list[Outgoing]()
+        known = [*waiting, *self._leaving()]
+        for at in range(0, len(known), SURVEYED):
+            some = known[at : at + SURVEYED]
+            held.update(self._profile(one).origin for one in some)
+            stuck += [one for one in some if self._is_stuck(one, now)]
+            late += [one for one in waiting[at : at + SURVEYED] if _is_late(one, now)]
+            await asyncio.sleep(0)
+        self._permits.crowded = frozenset(origin for origin, number in held.items() if number > CROWD)
+        self.stuck = stuck
+        return late
+
+    def _is_stuck(self, one: Outgoing, now: datetime) -> bool:
+        """Whether an urgent text has been ours to send for long; an officer's own account is not our voice."""
+        delivery = one.delivery
+        if delivery.rank > STUCK_RANK or delivery.verb is not Verb.POST or one.alert.purpose is Purpose.PAGE:
+            return False
+        ours = now - max(delivery.released_at or now, self._began) >= STUCK
+        return ours and not self._profile(one).group and not self._permits.stopped(delivery)
 
     def _leaving(self) -> list[Outgoing]:
         return [*(entry[-1] for entry in self._starting), *self._under_way.values()]
@@ -347,6 +373,10 @@ class Worker:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+def _is_late(one: Outgoing, now: datetime) -> bool:
+    return one.delivery.deadline_at is not None and one.delivery.deadline_at <= now
 
 
 def _started(delivery: Delivery) -> Delivery:

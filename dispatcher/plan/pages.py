@@ -36,6 +36,7 @@ class Cause(StrEnum):
     WIDEST = "widest"
     WITHDRAWN = "withdrawn"
     DEGRADED = "degraded"
+    STUCK = "stuck"
     FAILED = "failed"
     EXPIRED = "expired"
     BY_HAND = "by_hand"
@@ -75,6 +76,7 @@ _HEADLINES = {
     Cause.HELD: "Freigabe nötig / An alert waits for release",
     Cause.WIDEST: "Ganzes Gebiet, zwei Personen geben frei / It reaches every region, two persons have to release it",
     Cause.WITHDRAWN: "Quelle meldet Ende, bevor etwas hinausging / The source says it is over before anything went out",
+    Cause.STUCK: "Seit 30 Sekunden nicht veröffentlicht / Not published for 30 seconds, it is tried again and again",
     Cause.FAILED: "Nicht veröffentlicht / Not published, it will not be tried again",
     Cause.EXPIRED: "Zeit abgelaufen, nicht veröffentlicht / Its time ran out before it was published",
     Cause.BY_HAND: "Von Hand posten und bestätigen / Post by hand and confirm",

@@ -27,7 +27,7 @@ from dispatcher.wall.app import Wall, running_wall
 
 ELSEWHERE = {  # tests with a clock or a fault of their own
     Cause.LAPSED, Cause.DEGRADED, Cause.EXPIRED, Cause.IN_DOUBT, Cause.BROKER, Cause.JOURNAL, Cause.LOOP, Cause.CHANNEL_DOWN,
-    Cause.EXPIRING, Cause.WIDEST,
+    Cause.EXPIRING, Cause.WIDEST, Cause.STUCK,
 }  # fmt: skip
 LEER, BOTH = {"regions": ["leer"]}, {"regions": ["leer", "emden"]}
 HEARTBEAT = 2.0

@@ -6,7 +6,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from unit.house import deployment, event, playbook, road
+import pytest
+from unit.house import TEMPORARY, Road, always, deployment, event, playbook, road
 
 from dispatcher.journal import standing
 from dispatcher.model.source import Source
@@ -119,3 +120,59 @@ async def test_trouble_with_the_broker_is_paged_when_it_lasts(tmp_path: Path) ->
             trouble[0] = said
             await watch.look()
         assert await found.pages() == ["broker"] * 3
+
+
+def watch_of(found: Road) -> Watch:
+    """As the daemon watches what is stuck."""
+    return Watch(found.pipeline, found.journal, stuck=lambda: found.worker.stuck)
+
+
+async def pass_by(found: Road, seconds: int) -> None:
+    """So many seconds, one by one."""
+    for _ in range(seconds):
+        found.push(timedelta(seconds=1))
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_stuck_is_paged_once(tmp_path: Path) -> None:
+    """An urgent text that quick retries cannot get out within 30 s calls staff, once, with the channel and how often it was tried."""
+    async with road(tmp_path, facebook_leer=always(TEMPORARY)) as found:
+        watch = watch_of(found)
+        await found.receive()
+        await pass_by(found, 28)
+        await watch.look()
+        assert await found.pages() == []
+        await pass_by(found, 4)
+        for _ in range(2):
+            await watch.look()
+            await pass_by(found, 2)
+        assert await found.pages() == ["stuck"]
+        text = found.fakes["duty-team"].posts[-1].text.body
+        assert "facebook-leer: " in text
+        assert "whatsapp-leer" not in text
+    async with road(tmp_path, facebook_leer=always(TEMPORARY), clock=found.clock) as again:
+        await pass_by(again, 32)
+        await watch_of(again).look()
+        assert await again.pages() == ["stuck"]
+
+
+@pytest.mark.parametrize("severity", ["moderate", "minor"])
+async def test_what_is_not_urgent_wakes_nobody(severity: str, tmp_path: Path) -> None:
+    """A mild text that is not out yet is told of when its time is over, not before."""
+    async with road(tmp_path, facebook_leer=always(TEMPORARY)) as found:
+        await found.receive(severity=severity)
+        await pass_by(found, 40)
+        await watch_of(found).look()
+        assert await found.pages() == []
+
+
+async def test_what_was_stuck_before_a_start_has_its_time(tmp_path: Path) -> None:
+    """What a daemon finds waiting when it starts is not stuck before it has had 30 s of its own."""
+    async with road(tmp_path, facebook_leer=always(TEMPORARY)) as found:
+        await found.receive()
+        await pass_by(found, 5)
+    found.clock.push(timedelta(minutes=5))
+    async with road(tmp_path, facebook_leer=always(TEMPORARY), clock=found.clock) as again:
+        await pass_by(again, 20)
+        await watch_of(again).look()
+        assert await again.pages() == []

@@ -53,7 +53,7 @@ export const CAUSES = {
   retained: "Eine aufbewahrte Meldung wurde abgewiesen", stale: "Eine Meldung ist zu alt", no_area: "Wo ist das?",
   nothing_matched: "Kein Einsatzplan passt", no_channel: "Kein Kanal ist zuständig", degraded: "Ein Text ist nur knapp",
   unknown_incident: "Meldung zu unbekanntem Vorfall", conflict: "Zwei Meldungen widersprechen sich",
-  failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
+  stuck: "Seit 30 Sekunden nicht veröffentlicht", failed: "Nicht veröffentlicht", expired: "Zeit abgelaufen, nicht veröffentlicht", by_hand: "Von Hand zu posten",
   same_as: "Gleiche Lage wie eine andere?", shrunk: "Gebiet verkleinert", stopped: "Angehalten",
   break_glass: "Notfreigabe durch eine Person", lapsed: "Erste Freigabe verfallen", silent: "Eine Quelle schweigt", broker: "Broker gestört",
   withheld: "Ungeprüfte Angaben zurückgehalten", signature: "Signatur ungültig", loop: "Programm stockt", gap: "Meldungen fehlen in der Folge",
