@@ -12,7 +12,6 @@ from sqlalchemy import Connection, func, select
 from dispatcher.journal import queries
 from dispatcher.journal import tables as t
 from dispatcher.journal.queries import AlertRecord
-from dispatcher.model.alert import Purpose
 from dispatcher.model.delivery import AlertId, Delivery
 
 _d = t.deliveries.c
@@ -28,7 +27,7 @@ def dated(connection: Connection, found: Sequence[Delivery]) -> list[tuple[Deliv
 def pages(connection: Connection, limit: int) -> list[AlertRecord]:
     """Pages to staff, newest first."""
     a = t.alerts.c
-    ids = select(a.id).where(a.purpose == Purpose.PAGE).order_by(a.created_at.desc()).limit(limit)
+    ids = select(a.id).where(t.IS_PAGE).order_by(a.created_at.desc()).limit(limit)
     found = (queries.alert_record(connection, AlertId(key)) for key in connection.execute(ids).scalars())
     return [record for record in found if record is not None]
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from dispatcher.journal.tables import metadata
 from dispatcher.model.errors import JournalBroken
 
-HEAD = "0008"
+HEAD = "0009"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
