@@ -60,7 +60,7 @@ async def alerts(call: Call[WhichAlerts]) -> web.Response:
     query = call.data
     incident = IncidentId(query.incident) if query.incident else None
     unit = partial(queries.alert_records, incident=incident, state=query.state, limit=query.limit)
-    return answer({"alerts": alerts_view(await call.context.journal.read(unit))})
+    return answer({"alerts": alerts_view(await call.request.app[SHARED].long(unit))})
 
 
 @routes("GET /api/v1/alerts/{id}", role=Role.VIEWER, reads=Nothing)
@@ -80,7 +80,7 @@ async def deliveries(call: Call[WhichDeliveries]) -> web.Response:
         channel=ChannelId(query.channel) if query.channel else None, alert=AlertId(query.alert) if query.alert else None,
         incident=IncidentId(query.incident) if query.incident else None,
     )  # fmt: skip
-    return answer({"deliveries": await call.context.journal.read(unit)})
+    return answer({"deliveries": await call.request.app[SHARED].long(unit)})
 
 
 @routes("GET /api/v1/deliveries/{id}", role=Role.VIEWER, reads=Nothing)
@@ -94,8 +94,8 @@ async def delivery(call: Call[Nothing]) -> web.Response:
 @routes("GET /api/v1/channels", role=Role.VIEWER, reads=Nothing)
 async def channels(call: Call[Nothing]) -> web.Response:
     """List the channels, those last that are retired, with what each has done so far."""
-    counts = await call.context.journal.read(lookups.channel_counts)
-    latest = await call.context.journal.read(lookups.channel_latest)
+    long = call.request.app[SHARED].long
+    counts, latest = await long(lookups.channel_counts), await long(lookups.channel_latest)
     deployment = call.context.deployment
     profiles = (*deployment.channels.values(), *deployment.retired())
     return answer({"channels": [channel_view(p, counts.get(p.id), latest.get(p.id)) for p in profiles]})

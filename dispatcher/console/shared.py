@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from dispatcher.console.views import encoded
 from dispatcher.journal import queries
 from dispatcher.journal.base import Journal
+from dispatcher.journal.units import T, Unit
 
 Look = Callable[[Connection], Mapping[str, Any] | None]
 
@@ -28,6 +29,7 @@ class Shared:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _seq: int = -1
     _texts: dict[str, str] = field(default_factory=dict)
+    _long: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def text(self, key: str, look: Look) -> str | None:
         """What ``look`` sees in the journal as it is now, as JSON; None where it finds nothing."""
@@ -41,6 +43,11 @@ class Shared:
                     return None
                 self._texts[key] = found
             return self._texts[key]
+
+    async def long(self, look: Unit[T]) -> T:
+        """What ``look`` finds in all of history; one at a time, for two would keep everybody else from the journal."""
+        async with self._long:
+            return await self.journal.read(look)
 
 
 def _text(found: Mapping[str, Any] | None) -> str | None:

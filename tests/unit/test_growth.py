@@ -10,14 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from house import Road, channel, deployment, road, speak
+from house import Road, alert, channel, delivery, deployment, road, speak
 
 import dispatcher
+from dispatcher.launch import Outgoing
 from dispatcher.model.cap import RegionId
 from dispatcher.model.channel import Power
 from dispatcher.model.command import Release
+from dispatcher.model.delivery import DeliveryState
 from dispatcher.model.playbook import ChannelRule
 from dispatcher.plan.standby import standbys
+from dispatcher.recovery import PAGE
 
 OURS = str(Path(dispatcher.__file__).parent)
 FEW, MANY = 150, 450  # three times as many; three times nine where it is the square that grows
@@ -111,3 +114,13 @@ def lines_of_standbys(regions: int) -> int:
 def test_standbys_grow_with_the_channels() -> None:
     """Who stands by for whom is looked up: nobody asks every channel about every other."""
     assert lines_of_standbys(MANY) < 3.3 * lines_of_standbys(FEW)
+
+
+async def test_what_is_late_is_ended_in_pages(tmp_path: Path) -> None:
+    """However much has run late at once, the journal is free for others in between."""
+    late = [Outgoing(delivery(DeliveryState.QUEUED, channel=f"w-{n}"), alert()) for n in range(3 * PAGE)]
+    async with road(tmp_path, working=False) as town:
+        pages = list[object]()
+        town.recovery.steps.called = pages.append
+        await town.recovery.expire(late)
+    assert len(pages) == 3

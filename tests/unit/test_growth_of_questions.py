@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from house import NOW, alert, moment
+from house import NOW, Sluice, alert, moment
 from sqlalchemy import Connection
 
 from dispatcher.console import lookups
+from dispatcher.console.shared import Shared
 from dispatcher.journal import moves, queries, store, superseding
-from dispatcher.journal.base import sqlite_engine
+from dispatcher.journal.base import open_journal, sqlite_engine
 from dispatcher.journal.prepared import SqliteConnection
 from dispatcher.journal.schema import prepare
+from dispatcher.journal.units import T, Unit
 from dispatcher.model.alert import Planned, Purpose
 from dispatcher.model.channel import ChannelId
 from dispatcher.model.delivery import AlertId, DeliveryState, IncidentId
@@ -75,3 +78,27 @@ def test_questions_do_not_grow_with_what_else_there_is(question: Question, tmp_p
     """Ten times as many other incidents, pages and letters are no more work."""
     few, many = (steps_of(tmp_path / f"{number}.sqlite", number, question) for number in (FEW, MANY))
     assert many < 1.3 * few
+
+
+class Desk(Sluice):
+    """A journal that knows how many read in it at once."""
+
+    readers = most = 0
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Read, and be counted."""
+        self.readers += 1
+        self.most = max(self.most, self.readers)
+        try:
+            return await super().read(unit)
+        finally:
+            self.readers -= 1
+
+
+async def test_one_long_look_at_a_time(tmp_path: Path) -> None:
+    """However many ask for all of history, one of the journal's readers is there for everybody else."""
+    async with open_journal(tmp_path / "journal.sqlite", inline=True) as opened:
+        desk = Desk(opened)
+        shared = Shared(desk)
+        assert await asyncio.gather(*(shared.long(queries.last_seq) for _ in range(5))) == [0] * 5
+        assert desk.most == 1
