@@ -169,7 +169,7 @@ def lanes(connection: Connection, incident: IncidentId) -> dict[ChannelId, LaneH
     for row in rows if joined else sorted(rows, key=lambda row: row.revision):
         state = _S(row.state)
         at_home = row.incident == incident and row.released_at is not None
-        by_then = [one for one, at in joined.items() if at_home and at <= row.released_at]
+        by_then = (one for one, at in joined.items() if at_home and at <= row.released_at)  # asked of ends only
         ends = frozenset({row.incident, *by_then}) if row.purpose in ENDS else frozenset()
         called = state is _S.QUEUED and bool(row.fallback_of)
         word = _Word(row.incident, state in WENT_OUT, state in MAYBE_OUT or row.doubtful, ends, called)
@@ -184,7 +184,10 @@ def _lane(words: list[_Word]) -> LaneHistory:
     reached = [word for word in words if word.carried or word.maybe]
     going_on: set[IncidentId] = set()
     for word in reached:
-        going_on = going_on - word.ends if word.ends and word.carried else going_on | {word.incident}
+        if word.ends and word.carried:
+            going_on -= word.ends
+        else:
+            going_on.add(word.incident)
     return LaneHistory(
         carried=any(word.carried for word in reached), may_have_carried=any(word.maybe for word in reached),
         ended=bool(reached) and not going_on, called=any(word.called for word in words),

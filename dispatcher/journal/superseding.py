@@ -37,9 +37,9 @@ _BEFORE_A_TEXT = prepared(_TEXTS.where(
 # By alert, for there is an index: whatever else stands by or is held is not looked at.
 _ITS_ALERTS = select(_a.id).where(_a.incident == bindparam("of"))
 _STANDBYS = prepared(select(_d.id).where(_d.alert.in_(_ITS_ALERTS), _d.state == DeliveryState.STANDBY))
-_HELD = prepared(
-    select(_a.id, _a.body).where(_a.incident == bindparam("of"), _a.id != bindparam("by"), _a.state == "held")
-)
+# With nothing added, so that SQLite looks at the incident's alerts and not at all that are held.
+_IS_HELD = _a.state + "" == "held"
+_HELD = prepared(select(_a.id, _a.body).where(_a.incident == bindparam("of"), _a.id != bindparam("by"), _IS_HELD))
 _HELD_FOR_NOTHING = prepared(
     _HELD.where(
         _a.revision < bindparam("before"),
@@ -96,13 +96,12 @@ def take_out(
         where.append(d.channel.in_(channels))
     ids = connection.execute(select(d.id).where(*where)).scalars().all()
     set_state(connection, ids, DeliveryState.SUPERSEDED, at, reason=None, detail=detail)
-    if (
-        channels is not None
-    ):  # a crash forgets the fence that holds what is being sent there, but not when its time is over
+    if channels is not None:
+        # A crash forgets the fence that holds what is being sent there, but not when its time is over.
         sent = (*where[:3], d.state == DeliveryState.SENDING, d.channel.in_(channels))
         connection.execute(update(t.deliveries).where(*sent).values(deadline_at=at))
     else:
-        held = (a.incident == incident, a.state == "held")
+        held = (a.incident == incident, _IS_HELD)
         gone = connection.execute(select(a.id).where(*held)).scalars().all()
         connection.execute(update(t.alerts).where(*held).values(state="superseded"))
         add_facts(connection, at, (("alert.superseded", key, {"incident": incident, "by": detail}) for key in gone))
