@@ -32,6 +32,7 @@ from dispatcher.plan.compose import (
 )  # fmt: skip
 from dispatcher.plan.match import Verdict, asked, match, speaking
 from dispatcher.plan.pages import Cause, Deed, Offer, Page
+from dispatcher.plan.policy import people_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +219,8 @@ def _update(event: IncidentEvent, deployment: Deployment, history: IncidentHisto
     speech = follow_up(Purpose.UPDATE, playbook, history, place=event.place, facts=event.facts, more=area)
     machine = person_of(event.source) is None
     if area:
-        speech = shrunk(speech, area, deployment, history, at_once=not machine)
+        people = people_needed(playbook, speech.severity, Purpose.UPDATE, deployment.release_override)
+        speech = shrunk(speech, area, deployment, history, at_once=not machine and people <= 1)
     if machine and history.ended:
         speech = replace(speech, hold=True)
     pages = (_area_page(event, deployment),) if area is None else ()

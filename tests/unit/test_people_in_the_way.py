@@ -234,12 +234,16 @@ async def test_an_end_that_reaches_nobody_any_more_is_paged(tmp_path: Path) -> N
         )
 
 
-async def test_the_area_of_a_held_update_comes_with_its_release(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_event", [False, True])
+async def test_the_area_of_a_held_update_comes_with_its_release(by_event: bool, tmp_path: Path) -> None:
     """Where two must agree to a smaller area, nobody is left behind before they have, and the area holds after."""
     async with road(tmp_path, deployment(playbook(release="two_persons"))) as found:
         await found.receive("operator:anna", area={"regions": ["leer", "emden"]})
         await _second(found, 0)
-        await found.pipeline.command(speak(Purpose.UPDATE, regions=("leer",), key="u1"))
+        if by_event:
+            await found.receive("operator:anna", id="2", msg_type="update", area={"regions": ["leer"]})
+        else:
+            await found.pipeline.command(speak(Purpose.UPDATE, regions=("leer",), key="u1"))
         await found.quiet()
         assert found.said("facebook-emden") == [(Purpose.ALERT, "i1")]
         for record in [r for r in await found.alerts() if r.state == "held"]:
