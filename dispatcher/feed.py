@@ -10,11 +10,15 @@ from typing import Any
 
 from dispatcher.intake.mqtt import MqttIntake
 from dispatcher.journal import queries
-from dispatcher.journal.base import Journal
+from dispatcher.journal.base import BUSY_PAUSE, Journal
 from dispatcher.journal.queries import Fact
 from dispatcher.model.delivery import IncidentId
+from dispatcher.model.errors import JournalBusy
+from dispatcher.telemetry import logger
 
 Sink = Callable[[Sequence[Fact]], Awaitable[None]]
+
+log = logger("feed")
 
 CHUNK = 500
 BREATH = 0.02  # seconds in which commits that belong together come together, and first bytes leave before they are read
@@ -46,12 +50,22 @@ class Feed:
             await self._wake.wait()
             await asyncio.sleep(BREATH)
             self._wake.clear()
-            while facts := await journal.read(partial(queries.facts_after, seq=seq, limit=CHUNK)):
+            while facts := await _following(journal, seq):
                 seq = facts[-1].seq
                 for sink in self._sinks:
                     await sink(facts)
                 if len(facts) < CHUNK:  # that was all; whatever is committed from now on wakes
                     break
+
+
+async def _following(journal: Journal, seq: int) -> Sequence[Fact]:
+    """Facts after ``seq``, as many as a sink takes at once, as soon as the journal answers."""
+    while True:
+        try:
+            return await journal.read(partial(queries.facts_after, seq=seq, limit=CHUNK))
+        except JournalBusy as error:
+            log.warning("feed_waits", error=str(error))
+            await asyncio.sleep(BUSY_PAUSE)
 
 
 class MqttStatus:

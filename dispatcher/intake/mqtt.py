@@ -265,15 +265,23 @@ class MqttIntake:
             log.debug("goodbye_unheard")
 
     async def _until_lost(self, client: aiomqtt.Client, window: Window, subscription: Subscription) -> None:
-        helpers = [asyncio.create_task(self._publish_all(client)), asyncio.create_task(self._follow(subscription))]
+        """Where one part of it ends, all do: nobody goes on listening while nobody answers. Raises what it ended of."""
+        work = (self._read(client, window), self._publish_all(client), self._follow(subscription))
+        parts = [asyncio.create_task(one) for one in work]
         try:
-            async for message in client.messages:
-                if self._taking:
-                    self._take(message, window)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            ended = await asyncio.gather(*parts, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _read(self, client: aiomqtt.Client, window: Window) -> None:
+        async for message in client.messages:
+            if self._taking:
+                self._take(message, window)
 
     async def _follow(self, subscription: Subscription) -> None:
         """A reload brings topics and takes them away, and what was refused may be allowed later.

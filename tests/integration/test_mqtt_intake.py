@@ -174,6 +174,19 @@ async def test_a_stale_connection_acknowledges_nothing(mosquitto, monkeypatch):
     assert again == [b"1"]
 
 
+async def test_an_intake_that_cannot_answer_does_not_go_on_listening(mosquitto, monkeypatch):
+    """A mistake in what publishes ends the whole intake, which ends the process: it never listens without answering."""
+    monkeypatch.setenv("BROKER_PASSWORD", mosquitto.password)
+    settings = MqttSettings(url=mosquitto.url, username=mosquitto.username, password_env="BROKER_PASSWORD")
+    intake = MqttIntake(settings, Realm.EXERCISE, receipt, SystemClock())
+    running = asyncio.create_task(intake.run())
+    async with asyncio.timeout(10):
+        await intake.until_connected()
+        intake.publish("odd", {}, qos="no such level")  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            await running
+
+
 async def test_only_the_last_level_but_one_names_the_source(mosquitto, monkeypatch):
     """The transport says who sent it: the topic's level, whatever the payload claims; retained is told apart."""
     seen: list[Inbound] = []

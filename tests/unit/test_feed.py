@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from house import NOW, deployment, payload, playbook, road, until
 
@@ -19,6 +20,7 @@ from dispatcher.journal.base import SqliteJournal, open_journal
 from dispatcher.journal.queries import Fact
 from dispatcher.model.cap import Realm
 from dispatcher.model.delivery import IncidentId
+from dispatcher.model.errors import JournalBusy
 from dispatcher.testing import FakeClock
 
 
@@ -100,6 +102,39 @@ async def test_nothing_is_lost_while_a_sink_is_busy(tmp_path: Path) -> None:
         assert heard == ["first"]
         gate.set()
         await until(lambda: heard == ["first", "second"])
+
+
+class Busy:
+    """A journal that is busy the first times it is asked what follows."""
+
+    def __init__(self, journal: SqliteJournal, times: int) -> None:
+        """``times`` refusals."""
+        self.journal, self.times = journal, times
+
+    async def read(self, unit: Any) -> Any:
+        """Refuse, then ask the real one."""
+        if "limit" in getattr(unit, "keywords", {}) and self.times:
+            self.times -= 1
+            raise JournalBusy("database is locked")
+        return await self.journal.read(unit)
+
+
+async def test_a_busy_journal_ends_nothing(tmp_path: Path) -> None:
+    """Where the log cannot be read for a moment, it is read a moment later, each fact once."""
+    heard: list[str] = []
+
+    async def hear(facts: Sequence[Fact]) -> None:
+        heard.extend(fact.kind for fact in facts)
+
+    feed = Feed([hear])
+    async with open_journal(tmp_path / "journal.sqlite", inline=True, on_commit=feed.wake) as journal:
+        busy = Busy(journal, 2)
+        task = asyncio.create_task(feed.run(busy, after=0))  # type: ignore[arg-type]
+        await journal.write(lambda c: store.add_fact(c, NOW, "first", "r"))
+        await until(lambda: heard == ["first"] or task.done())
+        assert (heard, busy.times) == (["first"], 0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def ignore(inbound: Inbound) -> Receipt:
