@@ -36,7 +36,7 @@ SWEEP_SECONDS = 1.0
 SURVEYED = 2_000  # in one turn of the event loop
 STUCK = timedelta(seconds=30)  # in which quick retries had their time
 STUCK_RANK = 3  # ends, and what is extreme or severe
-STARTS = 64  # in one turn of the event loop
+STARTS = 256  # in one turn of the event loop: some 30 ms, in which nothing else goes on
 CLAIMS = 256  # attempts that are journaled together: who is first does not wait for the commit of the last
 _Ready = tuple[int, bool, int, Outgoing]  # rank, whether a retry, order of arrival
 _Doors = dict[ChannelId, list[_Ready]]
