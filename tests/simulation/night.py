@@ -93,6 +93,9 @@ class Night:
         self._over = False
         self._people = People(self.world, self._broker, lambda: self._life)
         self._acts = self._people.acts()
+        self._acting: set[asyncio.Task[None]] = (
+            set()
+        )  # a dead daemon forgets who waits for its answer; the loop does as well
         self.schedule = schedule(rng, {name: weight for name, (_, weight) in self._acts.items()})
 
     async def run(self) -> None:
@@ -117,12 +120,14 @@ class Night:
         self.world.note(f"step: {step.name}")
         if step.name in self._acts:
             act = asyncio.create_task(self._acts[step.name][0](rng, key), name=f"{step.name} {key}")
+            self._acting.add(act)
             act.add_done_callback(self._acted)
         else:
             getattr(self, f"_fault_{step.name}")(rng)
 
     def _acted(self, act: asyncio.Task[None]) -> None:
         """A source or a person met with an error that is none of those it may meet with."""
+        self._acting.discard(act)
         if not act.cancelled() and (error := act.exception()) is not None:
             self.world.wrong(f"{act.get_name()} raised {error!r}")
 
