@@ -93,9 +93,8 @@ class Night:
         self._over = False
         self._people = People(self.world, self._broker, lambda: self._life)
         self._acts = self._people.acts()
-        self._acting: set[asyncio.Task[None]] = (
-            set()
-        )  # a dead daemon forgets who waits for its answer; the loop does as well
+        # Who waits for an answer: a dead daemon forgets them, and the loop holds nobody.
+        self._acting: set[asyncio.Task[None]] = set()
         self.schedule = schedule(rng, {name: weight for name, (_, weight) in self._acts.items()})
 
     async def run(self) -> None:
