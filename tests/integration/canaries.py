@@ -28,7 +28,7 @@ from dispatcher.model.channel import ChannelId, ChannelProfile
 # Random-looking, and between them what is written differently in JSON, in URLs and where people's numbers are left out.
 MARKS = ("zK4vQ9xWm2p", "Hd7TqLs3YbN", "gR5uXc8JfEw", "Va6ZnPk1MtD")
 AWKWARD = '{}"{}\\{}/+&=%4915112345678@{}'.format(*MARKS)
-_PATIENCE = 2  # seconds; many speak at once here
+_PATIENCE = 5  # seconds; many speak at once here
 _BORING = re.compile(r"(?im)^(host|user-agent|accept|accept-encoding|connection|content-\w+): .*\r?\n")
 
 
