@@ -36,10 +36,11 @@ AROUND = 80  # characters shown of what was found
 
 
 def wave_of(number: int, meeting: Meeting) -> RegionId:
-    """When a meeting takes place; those that may wait for nothing wait together, while no process is started."""
+    """When a meeting takes place; those that may wait for nothing wait together, mail and orders apart from the crowd."""
     if meeting.kit.speaks == "bridge":
         return WAVES[1 + number % (len(WAVES) - 1)]
-    return WAVES[0 if meeting.case.total < 1 or meeting.kit.speaks != "http" else number % len(WAVES)]
+    apart = {"smtp": WAVES[-1], "mqtt": WAVES[-2]}
+    return apart.get(meeting.kit.speaks) or WAVES[0 if meeting.case.total < 1 else number % len(WAVES)]
 
 
 @asynccontextmanager
