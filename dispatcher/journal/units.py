@@ -69,6 +69,7 @@ def watched(work: Callable[[], None], died: Callable[[JournalBroken], object]) -
     """``work`` for a thread; ``died`` is told when a mistake ends it, for whoever asks it then would wait for ever."""
 
     def run() -> None:
+        """Work to the end, or say that it was none."""
         whole = False
         try:
             work()
